@@ -1,0 +1,1 @@
+"""A content-addressed store of weights: knows no depth model, no torch, no Hub."""

@@ -1,0 +1,52 @@
+"""The root of the one family of errors, and the errors of the store itself.
+
+    DepthHubError
+    ├── CacheError (OSError)
+    │   ├── CacheNotWritableError
+    │   └── BrokenEntryError
+    └── ... the rest is drawn in depthhub/errors.py
+
+The root lives in the lowest room, so that a caller catches every error of ours with one class.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def _rebuild(cls: type[DepthHubError], args: tuple[Any, ...], state: dict[str, Any]) -> DepthHubError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class DepthHubError(Exception):
+    """Any error that depthhub raises on purpose.
+
+    The message says what was asked, what was found and what to do next; the same facts are attributes.
+    Every member survives pickling with its attributes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+    def __str__(self) -> str:  # KeyError and OSError would otherwise format the message in their own way
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class CacheError(DepthHubError, OSError):
+    """The cache could not do what was asked. `path` is where."""
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class CacheNotWritableError(CacheError):
+    """A needed write is impossible: read-only, no permission, no space, no such parent."""
+
+
+class BrokenEntryError(CacheError):
+    """An entry is there but not as it was published."""

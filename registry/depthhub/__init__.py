@@ -1,0 +1,1 @@
+"""depthhub: from a name to a Depth-Anything model."""

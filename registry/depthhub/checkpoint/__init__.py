@@ -1,0 +1,1 @@
+"""Original files: safe reading, config from shapes, key rules, layouts, conversion."""

@@ -1,0 +1,178 @@
+"""One family of errors. Each member is also the built-in that fits, and carries its facts as attributes.
+
+    DepthHubError
+    ├── SourceError (ValueError)                  what was written is not a source
+    ├── UnknownModelError (LookupError)           a name that is not in the catalog; `suggestions`
+    ├── UnsupportedModelError (ValueError)        a known name that a plain DPT cannot express; `reason`
+    ├── NotFoundError (FileNotFoundError)         repository, revision, file or path is not there
+    ├── AccessError (PermissionError)             gated, private, or a token that the Hub refuses
+    ├── OfflineError (ConnectionError)            it is not here, and the network may not be used
+    ├── HubError (ConnectionError)                the Hub, a mirror or a proxy did not answer as a Hub does
+    │   └── HubTimeoutError (TimeoutError)        a limit of the settings was reached
+    ├── IntegrityError (ValueError)               bytes that are not those that were promised
+    ├── CheckpointError (ValueError)              the file cannot be read as a checkpoint
+    │   ├── UnsafeCheckpointError                 it holds more than tensors; `offending`
+    │   ├── UnknownKeysError                      keys that no rule knows, or that are missing
+    │   └── MismatchError                         it is not the model that was asked for
+    ├── FamilyError (ValueError)                  how to build the model is not known, or contradicted
+    └── CacheError (OSError)                      see depthhub_cache/errors.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from depthhub_cache.errors import BrokenEntryError, CacheError, CacheNotWritableError, DepthHubError
+
+__all__ = [
+    "AccessError",
+    "BrokenEntryError",
+    "CacheError",
+    "CacheNotWritableError",
+    "CheckpointError",
+    "DepthHubError",
+    "FamilyError",
+    "HubError",
+    "HubTimeoutError",
+    "IntegrityError",
+    "MismatchError",
+    "NotFoundError",
+    "OfflineError",
+    "SourceError",
+    "UnknownKeysError",
+    "UnknownModelError",
+    "UnsafeCheckpointError",
+    "UnsupportedModelError",
+]
+
+
+class SourceError(DepthHubError, ValueError):
+    """What was written is not a source. `text` is what was written."""
+
+    def __init__(self, message: str, *, text: str) -> None:
+        super().__init__(message)
+        self.text = text
+
+
+class UnknownModelError(DepthHubError, LookupError):
+    """A name that is not in the catalog. `suggestions` holds near misses, best first."""
+
+    def __init__(self, message: str, *, name: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.suggestions = tuple(suggestions)
+
+
+class UnsupportedModelError(DepthHubError, ValueError):
+    """A known checkpoint that a plain DPT cannot express. `reason` is one sentence."""
+
+    def __init__(self, message: str, *, name: str, reason: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.reason = reason
+
+
+class NotFoundError(DepthHubError, FileNotFoundError):
+    """A repository, revision, file or local path that is not there. `source` is what was asked for."""
+
+    def __init__(self, message: str, *, source: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.source = source
+        self.suggestions = tuple(suggestions)
+
+
+class AccessError(DepthHubError, PermissionError):
+    """The Hub refuses: a gated or private repository, or a token that it does not accept."""
+
+    def __init__(self, message: str, *, source: str, gated: bool = False) -> None:
+        super().__init__(message)
+        self.source = source
+        self.gated = gated
+
+
+class OfflineError(DepthHubError, ConnectionError):
+    """Something is needed that is not on this machine, and the network may not be used."""
+
+    def __init__(self, message: str, *, source: str) -> None:
+        super().__init__(message)
+        self.source = source
+
+
+class HubError(DepthHubError, ConnectionError):
+    """The Hub, a mirror or a proxy did not answer, or not as a Hub does. `status` is the HTTP status, if any."""
+
+    def __init__(self, message: str, *, source: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.source = source
+        self.status = status
+
+
+class HubTimeoutError(HubError, TimeoutError):
+    """A limit of the settings was reached. `limit` names the setting, `seconds` is its value."""
+
+    def __init__(self, message: str, *, source: str, limit: str, seconds: float) -> None:
+        super().__init__(message, source=source)
+        self.limit = limit
+        self.seconds = seconds
+
+
+class IntegrityError(DepthHubError, ValueError):
+    """Bytes that are not those that were promised: `expected` and `found` are digests or sizes."""
+
+    def __init__(self, message: str, *, source: str, expected: str, found: str) -> None:
+        super().__init__(message)
+        self.source = source
+        self.expected = expected
+        self.found = found
+
+
+class CheckpointError(DepthHubError, ValueError):
+    """A file that cannot be read as a checkpoint. `path` is the file."""
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A pickle that holds more than tensors and plain containers. `offending` names what it wants to import."""
+
+    def __init__(self, message: str, *, path: Path, offending: Sequence[str]) -> None:
+        super().__init__(message, path=path)
+        self.offending = tuple(offending)
+
+
+class UnknownKeysError(CheckpointError):
+    """Tensors that no rule knows (`unexpected`), that are `missing`, or that have the wrong shape (`misshapen`)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Path,
+        unexpected: Sequence[str] = (),
+        missing: Sequence[str] = (),
+        misshapen: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, path=path)
+        self.unexpected = tuple(unexpected)
+        self.missing = tuple(missing)
+        self.misshapen = tuple(misshapen)
+
+
+class MismatchError(CheckpointError):
+    """A sound checkpoint of another model: `expected` was asked for, `found` is in the file."""
+
+    def __init__(self, message: str, *, path: Path, expected: str, found: str) -> None:
+        super().__init__(message, path=path)
+        self.expected = expected
+        self.found = found
+
+
+class FamilyError(DepthHubError, ValueError):
+    """How to build the model is not known from anything at hand, or two sources of it contradict each other."""
+
+    def __init__(self, message: str, *, source: str) -> None:
+        super().__init__(message)
+        self.source = source

@@ -1,0 +1,115 @@
+"""What a Depth-Anything model is built from: plain data, importable without torch.
+
+`Build` is what shapes cannot tell (taps, last activation, maximum depth); `ModelConfig` is everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+Family = Literal["v1", "v2", "v2-metric"]
+"""The three ways to build the same tensors (architecture of Depth-Anything V1, V2 and V2 metric)."""
+
+Mlp = Literal["gelu", "swiglu"]
+Activation = Literal["relu", "sigmoid"]
+Taps = tuple[int, int, int, int]
+
+FAMILIES: tuple[Family, ...] = get_args(Family)
+METRIC: Family = "v2-metric"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How to build a model from a checkpoint, where shapes alone cannot tell.
+
+    family: which taps and which last activation.
+    max_depth: metres; needed by `v2-metric`, meaningless elsewhere.
+    taps: 0-based encoder blocks whose tokens are tapped, ascending; None follows the family's rule.
+    """
+
+    family: Family
+    max_depth: float | None = None
+    taps: Taps | None = None
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"family {self.family!r} is none of {', '.join(FAMILIES)}")
+        if self.family == METRIC:
+            if self.max_depth is None or not 0 < self.max_depth < float("inf"):
+                raise ValueError(f"family v2-metric needs max_depth in metres, more than 0; got {self.max_depth}")
+        elif self.max_depth is not None:
+            raise ValueError(f"max_depth belongs to family v2-metric; family {self.family} has none")
+
+    @property
+    def activation(self) -> Activation:
+        return "sigmoid" if self.family == METRIC else "relu"
+
+    def taps_for(self, blocks: int) -> Taps:
+        """The tapped blocks of an encoder with `blocks` blocks (0-based)."""
+        if self.taps is not None:
+            return self.taps
+        return _last_four(blocks) if self.family == "v1" else _spread(blocks)
+
+
+def _last_four(blocks: int) -> Taps:
+    """Depth-Anything V1 (`depth_anything/dpt.py`): the last four blocks."""
+    return (blocks - 4, blocks - 3, blocks - 2, blocks - 1)
+
+
+def _spread(blocks: int) -> Taps:
+    """Depth-Anything V2 (`depth_anything_v2/dpt.py`): the ends of four equal stages.
+
+    The authors tap 24 blocks at 4, 11, 17, 23: their first tap is not the end of a stage, so that one is a table.
+    """
+    if blocks == 24:
+        return (4, 11, 17, 23)
+    first, second, third, fourth = (blocks * stage // 4 - 1 for stage in (1, 2, 3, 4))
+    return (first, second, third, fourth)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything that decides the modules and the forward of a model.
+
+    width: features of a token; blocks: transformer blocks; heads: attention heads (width / 64).
+    patch_size: pixels; base_grid: rows and columns of patches of the stored position embedding.
+    reassembly_channels: channels of the four stages; fusion_channels, head_channels: of the DPT head.
+    mlp, mlp_width: kind and hidden width of the feed-forward. taps, activation, max_depth: see `Build`.
+    """
+
+    family: Family
+    width: int
+    blocks: int
+    heads: int
+    patch_size: int
+    base_grid: tuple[int, int]
+    reassembly_channels: tuple[int, int, int, int]
+    fusion_channels: int
+    head_channels: int
+    mlp: Mlp
+    mlp_width: int
+    taps: Taps
+    activation: Activation
+    max_depth: float | None
+
+    @property
+    def is_metric(self) -> bool:
+        """True: the output is depth in metres (far is large); False: relative inverse depth (near is large)."""
+        return self.max_depth is not None
+
+    @property
+    def encoder(self) -> str | None:
+        """`vits`, `vitb`, `vitl` or `vitg` where width and blocks are those of a released size, else None."""
+        return _ENCODERS.get((self.width, self.blocks))
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in data.items()})
+
+
+_ENCODERS = {(384, 12): "vits", (768, 12): "vitb", (1024, 24): "vitl", (1536, 40): "vitg"}
