@@ -45,7 +45,11 @@ class CacheError(DepthHubError, OSError):
 
 
 class CacheNotWritableError(CacheError):
-    """A needed write is impossible: read-only, no permission, no space, no such parent."""
+    """A needed write is impossible: read-only, no permission, no such parent, or no space (`free`: bytes left)."""
+
+    def __init__(self, message: str, *, path: Path, free: int | None = None) -> None:
+        super().__init__(message, path=path)
+        self.free = free
 
 
 class BrokenEntryError(CacheError):

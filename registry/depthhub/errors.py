@@ -1,21 +1,22 @@
 """One family of errors. Each member is also the built-in that fits, and carries its facts as attributes.
 
-    DepthHubError
-    ├── SourceError (ValueError)                  what was written is not a source
-    ├── UnknownModelError (LookupError)           a name that is not in the catalog; `suggestions`
-    ├── UnsupportedModelError (ValueError)        a known name that a plain DPT cannot express; `reason`
-    ├── NotFoundError (FileNotFoundError)         repository, revision, file or path is not there
-    ├── AccessError (PermissionError)             gated, private, or a token that the Hub refuses
-    ├── OfflineError (ConnectionError)            it is not here, and the network may not be used
-    ├── HubError (ConnectionError)                the Hub, a mirror or a proxy did not answer as a Hub does
-    │   └── HubTimeoutError (TimeoutError)        a limit of the settings was reached
-    ├── IntegrityError (ValueError)               bytes that are not those that were promised
-    ├── CheckpointError (ValueError)              the file cannot be read as a checkpoint
-    │   ├── UnsafeCheckpointError                 it holds more than tensors; `offending`
-    │   ├── UnknownKeysError                      keys that no rule knows, or that are missing
-    │   └── MismatchError                         it is not the model that was asked for
-    ├── FamilyError (ValueError)                  how to build the model is not known, or contradicted
-    └── CacheError (OSError)                      see depthhub_cache/errors.py
+DepthHubError
+├── SourceError (ValueError)                  what was written is not a source
+├── UnknownModelError (LookupError)           a name that is not in the catalog; `suggestions`
+├── UnsupportedModelError (ValueError)        a known name that a plain DPT cannot express; `reason`
+├── CatalogError (ValueError)                 a catalog file that breaks the schema; `entry`, `field`
+├── NotFoundError (FileNotFoundError)         repository, revision, file or path is not there
+├── AccessError (PermissionError)             gated, private, or a token that the Hub refuses
+├── OfflineError (ConnectionError)            it is not here, and the network may not be used
+├── HubError (ConnectionError)                the Hub, a mirror or a proxy did not answer as a Hub does
+│   └── HubTimeoutError (TimeoutError)        a limit of the settings was reached
+├── IntegrityError (ValueError)               bytes that are not those that were promised
+├── CheckpointError (ValueError)              the file cannot be read as a checkpoint
+│   ├── UnsafeCheckpointError                 it holds more than tensors; `offending`
+│   ├── UnknownKeysError                      keys that no rule knows, or that are missing
+│   └── MismatchError                         it is not the model that was asked for
+├── FamilyError (ValueError)                  how to build the model is not known, or contradicted
+└── CacheError (OSError)                      see depthhub_cache/errors.py
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = [
     "BrokenEntryError",
     "CacheError",
     "CacheNotWritableError",
+    "CatalogError",
     "CheckpointError",
     "DepthHubError",
     "FamilyError",
@@ -73,6 +75,16 @@ class UnsupportedModelError(DepthHubError, ValueError):
         self.reason = reason
 
 
+class CatalogError(DepthHubError, ValueError):
+    """A catalog file that breaks the schema. `entry` is the checkpoint's name or place, `field` what is wrong in it."""
+
+    def __init__(self, message: str, *, path: Path, entry: str | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.entry = entry
+        self.field = field
+
+
 class NotFoundError(DepthHubError, FileNotFoundError):
     """A repository, revision, file or local path that is not there. `source` is what was asked for."""
 
@@ -111,8 +123,10 @@ class HubError(DepthHubError, ConnectionError):
 class HubTimeoutError(HubError, TimeoutError):
     """A limit of the settings was reached. `limit` names the setting, `seconds` is its value."""
 
-    def __init__(self, message: str, *, source: str, limit: str, seconds: float) -> None:
-        super().__init__(message, source=source)
+    def __init__(
+        self, message: str, *, source: str, limit: str, seconds: float, status: int | None = None
+    ) -> None:
+        super().__init__(message, source=source, status=status)
         self.limit = limit
         self.seconds = seconds
 

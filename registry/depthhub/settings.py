@@ -16,18 +16,20 @@ class Settings:
     """Resolved settings of one call. Times are seconds.
 
     cache_dir: root of the cache (`DEPTHHUB_CACHE`, else the platform's cache folder).
+    catalog: a further catalog file, beside the built-in one (`DEPTHHUB_CATALOG`).
     endpoint: address of the Hub (`HF_ENDPOINT`).
     token: given by the caller; None leaves it to the Hub's client (`HF_TOKEN`, its stored login).
     offline: use no network (`HF_HUB_OFFLINE`).
     keep_source: keep the original checkpoint after conversion (`DEPTHHUB_KEEP_SOURCE`).
-    connect_timeout: to open a connection and get the first answer (`DEPTHHUB_CONNECT_TIMEOUT`).
-    stall_timeout: without a single byte during a transfer (`DEPTHHUB_STALL_TIMEOUT`).
+    connect_timeout: to open a connection (`DEPTHHUB_CONNECT_TIMEOUT`).
+    stall_timeout: without a single byte, before the answer or in it (`DEPTHHUB_STALL_TIMEOUT`).
     total_timeout: for one file, all retries included (`DEPTHHUB_TOTAL_TIMEOUT`).
     retry_after_limit: longest wait that a server's Retry-After is granted (`DEPTHHUB_RETRY_AFTER_LIMIT`).
     lock_timeout: longest wait for another process that makes the same entry (`DEPTHHUB_LOCK_TIMEOUT`).
     """
 
     cache_dir: Path
+    catalog: Path | None = None
     endpoint: str = DEFAULT_ENDPOINT
     token: str | bool | None = field(default=None, repr=False)
     offline: bool = False
@@ -51,6 +53,7 @@ class Settings:
         root = cache_dir or env.get("DEPTHHUB_CACHE") or _platform_cache()
         return cls(
             cache_dir=Path(root).expanduser().absolute(),
+            catalog=Path(catalog).expanduser().absolute() if (catalog := env.get("DEPTHHUB_CATALOG")) else None,
             endpoint=(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"),
             token=token,
             offline=_flag(env, "HF_HUB_OFFLINE") if offline is None else offline,

@@ -1,1 +1,6 @@
-"""Original files: safe reading, config from shapes, key rules, layouts, conversion."""
+"""Original files: safe reading, config from shapes, key rules, layouts, conversion.
+
+In the order of the story: `reading` opens a file (`containers` tells what it is, `pickles` refuses code, `wrappers`
+unpacks it, `layouts` names its keys), `convert` makes it ours (`rules` rename, `shapes` give the config), `converted`
+writes and maps the result. `recipe` and `hints` are plain data. Only `reading`, `wrappers` and `convert` import torch.
+"""

@@ -52,6 +52,14 @@ class Build:
             return self.taps
         return _last_four(blocks) if self.family == "v1" else _spread(blocks)
 
+    def to_json(self) -> dict[str, Any]:
+        return {"family": self.family, "max_depth": self.max_depth, "taps": self.taps and list(self.taps)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Build:
+        taps = data.get("taps")
+        return cls(data["family"], data.get("max_depth"), tuple(taps) if taps else None)
+
 
 def _last_four(blocks: int) -> Taps:
     """Depth-Anything V1 (`depth_anything/dpt.py`): the last four blocks."""
@@ -104,12 +112,21 @@ class ModelConfig:
         """`vits`, `vitb`, `vitl` or `vitg` where width and blocks are those of a released size, else None."""
         return _ENCODERS.get((self.width, self.blocks))
 
+    def summary(self) -> str:
+        """One line for people: `vits (v2): 12 blocks of width 384, taps 2, 5, 8, 11, relative inverse depth`."""
+        output = f"metres up to {self.max_depth:g}" if self.max_depth is not None else "relative inverse depth"
+        return (
+            f"{self.encoder or 'a size of its own'} ({self.family}): {self.blocks} blocks of width {self.width}, "
+            f"taps {', '.join(map(str, self.taps))}, {output}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in data.items()})
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+        return cls(**fields)
 
 
 _ENCODERS = {(384, 12): "vits", (768, 12): "vitb", (1024, 24): "vitl", (1536, 40): "vitg"}

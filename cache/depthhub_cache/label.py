@@ -1,0 +1,29 @@
+"""The two files that tell others what the root of the cache is: CACHEDIR.TAG, for backup programs, and a README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .staging import Staging
+
+_README = """\
+This folder is a cache of depthhub: converted model weights, named by what they were made from.
+All of it can be made again, so deleting it costs time and no data. `depthhub cache info` says what it holds.
+"""
+
+# bford.info/cachedir: the first line decides
+_TAG = """\
+Signature: 8a477f597d28d172789f06886806bc55
+# This folder is a cache of depthhub; programs that make backups may leave it out.
+"""
+
+_OURS = {"v1", "README", "CACHEDIR.TAG"}
+
+
+def put(root: Path, staging: Staging) -> None:
+    """Label the root, once. A folder that holds other things stays as it is: the tag would keep them out of backups."""
+    if (root / "CACHEDIR.TAG").exists() or any(path.name not in _OURS for path in root.iterdir()):
+        return
+    for name, text in (("README", _README), ("CACHEDIR.TAG", _TAG)):
+        staging.add(name, text.encode("ascii"))
+        staging.place(name, root / name)

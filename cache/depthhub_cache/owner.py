@@ -1,0 +1,75 @@
+"""Which process a staging directory or a lock belongs to, and whether that process is surely gone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .processes import is_running, start_of
+
+_TEXT = re.compile(r"([A-Za-z0-9._]{1,40})-(\d{1,20})-(\d{1,20})")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process, told apart from those of other machines and containers, and from later ones with the same pid.
+
+    host: host name and, on Linux, a digest of boot and pid namespace. started: in the system's own unit, 0: not known.
+    """
+
+    host: str
+    pid: int
+    started: int
+
+    @classmethod
+    def current(cls) -> Owner:
+        """This process. Asked anew each time, so that a forked child is not its parent."""
+        return cls(_host(), os.getpid(), start_of(os.getpid()) or 0)
+
+    @classmethod
+    def parse(cls, text: str) -> Owner | None:
+        """The owner that `str` wrote; None where it did not."""
+        found = _TEXT.fullmatch(text)
+        return cls(found[1], int(found[2]), int(found[3])) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.host}-{self.pid}-{self.started}"
+
+    def is_local(self) -> bool:
+        """Whether it runs, or ran, where this process can see it: same machine, same boot, same pid namespace."""
+        return self.host == _host()
+
+    def is_gone(self) -> bool:
+        """True only where it is sure: the process was local, and has ended. A process elsewhere is never gone."""
+        if not self.is_local():
+            return False
+        if not is_running(self.pid):
+            return True
+        started = start_of(self.pid)
+        return started is not None and self.started not in (0, started)
+
+
+def host_name() -> str:
+    """The machine's name for people."""
+    if sys.platform == "win32":
+        return os.environ.get("COMPUTERNAME", "windows")
+    return os.uname().nodename
+
+
+def _host() -> str:
+    name = re.sub(r"[^A-Za-z0-9.]", "_", host_name())[:24] or "host"
+    if sys.platform != "linux":
+        return name
+    # Cloned machines and containers share names, and would judge each other's pids. The boot tells machines apart,
+    # the namespace containers; what an earlier boot left waits for its age.
+    facts = []
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+    with suppress(OSError):
+        facts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return f"{name}.{hashlib.sha256(' '.join(facts).encode()).hexdigest()[:8]}"

@@ -1,0 +1,87 @@
+"""The record of an entry, `entry.json`: what was published, and whatever the publisher says about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .identity import ContentHash, Key, is_file_name, is_sha256
+from .json_object import parse_object
+
+SCHEMA = 1
+FILE_NAME = "entry.json"
+LIMIT = 1 << 20
+"""Bytes of a record that are read at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What an entry says of itself.
+
+    weights: name of its file. weights_sha256, weights_size: of that file, in bytes. created_at: ISO 8601, UTC.
+    about: the publisher's own facts, plain JSON, which the store does not look into.
+    """
+
+    schema: int
+    key: Key
+    weights: str
+    weights_sha256: ContentHash
+    weights_size: int
+    created_at: str
+    about: Mapping[str, Any] = field(hash=False)
+
+    def to_bytes(self) -> bytes:
+        """Raises TypeError or ValueError where `about` is not plain JSON, or larger than would be read back."""
+        facts = {
+            "schema": self.schema,
+            "key": self.key,
+            "weights": self.weights,
+            "weights_sha256": self.weights_sha256,
+            "weights_size": self.weights_size,
+            "created_at": self.created_at,
+            "about": dict(self.about),
+        }
+        data = json.dumps(facts, indent=2, allow_nan=False).encode("ascii") + b"\n"
+        if len(data) > LIMIT:
+            raise ValueError(f"a record of {len(data):,} bytes is larger than the {LIMIT:,} that are read back")
+        return data
+
+    @classmethod
+    def parse(cls, data: bytes) -> Record:
+        """Raises ValueError, saying in words what is wrong, for anything but the bytes of a record."""
+        facts = parse_object(data, limit=LIMIT)
+        schema = facts.get("schema")
+        if type(schema) is not int or schema != SCHEMA:
+            raise ValueError(f"its schema is {schema!r}, this version reads {SCHEMA}")
+        if not is_sha256(facts.get("key")):
+            raise ValueError("its key is not a sha256")
+        if not is_file_name(facts.get("weights")):
+            raise ValueError("its weights are not a file name")
+        if not is_sha256(facts.get("weights_sha256")):
+            raise ValueError("its weights_sha256 is not a sha256")
+        if type(facts.get("weights_size")) is not int or facts["weights_size"] < 0:
+            raise ValueError("its weights_size is not a number of bytes")
+        if not isinstance(facts.get("about"), dict):
+            raise ValueError("its about is not an object")  # noqa: TRY004  wrong content, whatever its type
+        return cls(
+            schema=schema,
+            key=facts["key"],
+            weights=facts["weights"],
+            weights_sha256=facts["weights_sha256"],
+            weights_size=facts["weights_size"],
+            created_at=_utc(facts.get("created_at")),
+            about=facts["about"],
+        )
+
+
+def _utc(text: object) -> str:
+    if isinstance(text, str):
+        try:
+            if datetime.fromisoformat(text).utcoffset() is not None:
+                return text
+        except ValueError:
+            pass
+    raise ValueError("its created_at is not a time with its zone")

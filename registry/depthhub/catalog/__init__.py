@@ -1,0 +1,155 @@
+"""Released checkpoints by name: the built-in `catalog.json`, or a catalog that somebody else wrote.
+
+What an entry holds and how a file is read: `file.py`. Here are the ways to find an entry: by name or alias, by
+file, by content hash, by pattern. A mistyped name gets suggestions.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .file import CatalogEntry, Layout, read_catalog
+from ..errors import CatalogError, UnknownModelError
+from ..hub_names import RepoType
+from ..settings import Settings
+
+__all__ = ["Catalog", "CatalogEntry", "Layout", "list_models"]
+
+_SUGGESTIONS = 3
+
+
+def list_models(pattern: str = "*") -> tuple[str, ...]:
+    """Names that `from_pretrained` takes, in the catalog's order. `pattern` is a shell pattern such as `v2-*`."""
+    catalog = Catalog.known(Settings.resolve().catalog)
+    return tuple(entry.name for entry in catalog.search(pattern) if entry.build is not None)
+
+
+class Catalog:
+    """Checkpoints in the order of their file. `aliases` maps other names to theirs."""
+
+    __slots__ = ("_by_name", "aliases")
+
+    def __init__(self, entries: tuple[CatalogEntry, ...], aliases: Mapping[str, str]) -> None:
+        self._by_name = {entry.name: entry for entry in entries}
+        self.aliases = aliases
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None) -> Catalog:
+        """The built-in catalog, read once; or the one at `path`, of the same schema.
+
+        Raises CatalogError where a file breaks the schema, NotFoundError where there is none.
+        """
+        return _built_in() if path is None else cls(*read_catalog(Path(path)))
+
+    @classmethod
+    def known(cls, further: Path | None) -> Catalog:
+        """The built-in catalog, and the entries of a `further` file (`DEPTHHUB_CATALOG`) where there is one.
+
+        Raises as `load` does, and CatalogError where the file gives a built-in name another meaning.
+        """
+        if further is None:
+            return cls.load()
+        ours, theirs = cls.load(), cls.load(further)
+        taken = [name for name in (*theirs._by_name, *theirs.aliases) if name in ours._by_name or name in ours.aliases]
+        if taken:
+            raise CatalogError(
+                f"Catalog {further}: the built-in catalog has {taken[0]!r} already; choose another name.",
+                path=further,
+                entry=taken[0],
+            )
+        return cls((*ours, *theirs), {**ours.aliases, **theirs.aliases})
+
+    def __iter__(self) -> Iterator[CatalogEntry]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def find(self, name: str) -> CatalogEntry:
+        """The entry of a name or an alias, supported or not. Raises UnknownModelError with near misses."""
+        entry = self._by_name.get(self.aliases.get(name, name))
+        if entry is None:
+            raise self._unknown(name)
+        return entry
+
+    def by_sha256(self, content_hash: str, *, hints: bool = False) -> CatalogEntry | None:
+        """The entry whose pinned sha256 this is. `hints`: else one that fewer than two sources state it for."""
+        for entry in self:
+            if entry.sha256 == content_hash:
+                return entry
+        if hints:
+            return next((entry for entry in self if entry.sha256_hint == content_hash), None)
+        return None
+
+    def by_file(self, repo_id: str, repo_type: RepoType, filename: str) -> CatalogEntry | None:
+        """The entry of one file of a repository, at whatever commit."""
+        wanted = (repo_id, repo_type, filename)
+        return next((e for e in self if (e.repo_id, e.repo_type, e.filename) == wanted), None)
+
+    def by_repo(self, repo_id: str, repo_type: RepoType) -> tuple[CatalogEntry, ...]:
+        """Every entry of a repository."""
+        return tuple(entry for entry in self if (entry.repo_id, entry.repo_type) == (repo_id, repo_type))
+
+    def search(self, pattern: str) -> tuple[CatalogEntry, ...]:
+        """Entries with a name or an alias that fits a shell pattern: `v2-*`, `*-vit[sb]`."""
+        from fnmatch import fnmatchcase
+
+        aliased = {name for alias, name in self.aliases.items() if fnmatchcase(alias, pattern)}
+        return tuple(entry for entry in self if entry.name in aliased or fnmatchcase(entry.name, pattern))
+
+    def _unknown(self, name: str) -> UnknownModelError:
+        near = self._near(name)
+        hint = f" Did you mean {_either(near)}?" if near else ""
+        return UnknownModelError(
+            f"Unknown model {name!r}.{hint} `depthhub list` shows all names; a file is written ./{name}, "
+            "a Hub repository owner/name.",
+            name=name,
+            suggestions=near,
+        )
+
+    def _near(self, name: str) -> tuple[str, ...]:
+        """Names that may be meant, best first. What the authors call repository, file and family is near, too."""
+        from difflib import get_close_matches
+
+        known: dict[str, list[str]] = {}
+        for alias in self.aliases:
+            known.setdefault(_spelling(alias), []).append(alias)
+        for entry in self:
+            for spelling in dict.fromkeys(map(_spelling, _other_names(entry))):
+                known.setdefault(spelling, []).append(entry.name)
+        wanted = _spelling(name)
+        near = [wanted] if wanted in known else get_close_matches(wanted, known, n=_SUGGESTIONS)
+        near = near or [spelling for spelling in known if wanted and spelling.startswith(wanted)]
+        return tuple(dict.fromkeys(name for spelling in near for name in known[spelling]))[:_SUGGESTIONS]
+
+
+def _other_names(entry: CatalogEntry) -> tuple[str, ...]:
+    repository = entry.repo_id.partition("/")[2]
+    stem = entry.filename.rpartition("/")[2].rpartition(".")[0]
+    family = f"{entry.family}-{entry.encoder}"
+    return (entry.name, repository, family) if stem in _STEMS_OF_ALL else (entry.name, repository, stem, family)
+
+
+_STEMS_OF_ALL = ("model", "pytorch_model")
+_SIZES = {"small": "vits", "base": "vitb", "large": "vitl", "giant": "vitg"}
+
+
+def _spelling(name: str) -> str:
+    """What is left when case, separators and the two ways to say a size do not count."""
+    letters = "".join(filter(str.isalnum, name.lower()))
+    for word, encoder in _SIZES.items():
+        letters = letters.replace(word, encoder)
+    return letters
+
+
+def _either(names: tuple[str, ...]) -> str:
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+@functools.cache
+def _built_in() -> Catalog:
+    return Catalog(*read_catalog(Path(__file__).with_name("catalog.json")))

@@ -1,0 +1,65 @@
+"""What a file is, told by its content: a suffix may say anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from ..errors import CheckpointError, NotFoundError
+
+Container = Literal["zip", "legacy", "safetensors"]
+"""`zip`: torch.save since 1.6. `legacy`: torch.save before, or on request. `safetensors`."""
+
+ZIP_MAGIC = b"PK\x03\x04"
+LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""The first of the five pickles in a file of torch.save's old format: a number, in pickle protocol 2."""
+
+PICKLE_MAGIC = b"\x80"
+LFS_MAGIC = b"version https://git-lfs.github.com/spec/"
+PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml")
+HEAD = 512
+
+
+def container_of(path: Path) -> Container:
+    """How the tensors in `path` are packed. Raises CheckpointError where it is no checkpoint, saying what it is."""
+    if not path.exists():
+        raise NotFoundError(f"There is no file {path}.", source=str(path))
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder. Name one file of weights in it.", path=path)
+    if not path.is_file():  # a pipe would wait for ever
+        raise CheckpointError(f"{path} is no regular file. Save the weights in one.", path=path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+        size = path.stat().st_size
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+
+    if head.startswith(ZIP_MAGIC):
+        return "zip"
+    if _begins_as_safetensors(head):
+        return "safetensors"
+    if head.startswith(PICKLE_MAGIC):
+        return "legacy"
+    raise CheckpointError(f"{path} is no checkpoint: {_what_else(head, size)}", path=path)
+
+
+def _begins_as_safetensors(head: bytes) -> bool:
+    """Eight bytes of length, then a JSON object. The length is checked against the file by those who read it."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
+
+
+def _what_else(head: bytes, size: int) -> str:
+    if size == 0:
+        return "it is empty. Download it again."
+    if head.startswith(LFS_MAGIC):
+        return (
+            f"it is a Git LFS pointer ({size} bytes) to a file that was not fetched. Run `git lfs pull` there, "
+            "or name the file on the Hub."
+        )
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGES):
+        return "it is a web page, saved in place of the file. Download the file itself, not the page that shows it."
+    return (
+        f"its {size} bytes begin with {head[:16]!r}, which is neither torch.save's format nor safetensors. "
+        "Unpack it if it is an archive; else download it again."
+    )

@@ -1,0 +1,88 @@
+"""From a checkpoint to what is written: config from shapes, names by the rules, numbers untouched.
+
+Nothing is copied here. What has to be made (a cast, a joined tensor) is made one tensor at a time, while it is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from ..model.config import ModelConfig
+from .joined import Weight, whole
+from .layouts import TABLES
+from .reading import Checkpoint
+from .recipe import Recipe
+from .rules import DEPTHHUB
+from .shapes import Sizes, config_of, describe, is_unused, original_shapes
+
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""What a model computes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A model ready to be written: converted name -> weight, in the order of the authors' state dict."""
+
+    config: ModelConfig
+    recipe: Recipe
+    weights: dict[str, Weight]
+
+    def dtype(self, name: str) -> str:
+        """What the numbers of `name` will be: float32, float16, bfloat16 or float64."""
+        return self.recipe.dtype or str(self.weights[name].dtype).removeprefix("torch.")
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor to write, made now where it has to be made: contiguous, of the recipe's dtype."""
+        return whole(self.weights[name]).to(getattr(torch, self.dtype(name))).contiguous()
+
+
+def convert(checkpoint: Checkpoint, recipe: Recipe) -> Converted:
+    """`checkpoint`, as `recipe` says: views under converted names.
+
+    Raises UnknownKeysError with the exact account of its names and shapes where they are not those of one model, and
+    CheckpointError where its size or its dtypes are of none that can be built.
+    """
+    weights = _original_weights(checkpoint)
+    sizes = _sizes(weights, checkpoint.path)
+    config = config_of(sizes, recipe.build, path=checkpoint.path)
+    _require_floats(weights, recipe, checkpoint.path)
+    in_order = {name: weights[name] for name in original_shapes(sizes) if name in weights}
+    return Converted(config, recipe, DEPTHHUB.from_original(in_order, path=checkpoint.path))
+
+
+def sizes_of(checkpoint: Checkpoint) -> Sizes:
+    """What a checkpoint's shapes tell of it: everything but the family. Raises what `convert` raises."""
+    return _sizes(_original_weights(checkpoint), checkpoint.path)
+
+
+def _original_weights(checkpoint: Checkpoint) -> Mapping[str, Weight]:
+    if checkpoint.layout == "original":
+        return checkpoint.tensors
+    return TABLES[checkpoint.layout].to_original(checkpoint.tensors, path=checkpoint.path)
+
+
+def _sizes(weights: Mapping[str, Weight], path: Path) -> Sizes:
+    return describe({name: tuple(weight.shape) for name, weight in weights.items()}, path=path)
+
+
+def _require_floats(weights: Mapping[str, Weight], recipe: Recipe, path: Path) -> None:
+    counts = Counter(weight.dtype for name, weight in weights.items() if not is_unused(name))
+    shown = ", ".join(f"{count} of {str(dtype).removeprefix('torch.')}" for dtype, count in counts.most_common())
+    if not all(weight.dtype in FLOATS for weight in weights.values()):
+        raise CheckpointError(
+            f"{path}: not all of its tensors are floating-point numbers that a model computes in ({shown}). "
+            "A quantised checkpoint cannot be converted; take the one that it was made from.",
+            path=path,
+        )
+    if recipe.dtype is None and len(counts) > 1:
+        raise CheckpointError(
+            f"{path}: its tensors are of several dtypes ({shown}), and a model is of one. Say which: dtype='float32'.",
+            path=path,
+        )

@@ -1,0 +1,115 @@
+"""The header of a converted file: its model's config, its recipe, and the content hash of its checkpoint.
+
+One value of the safetensors metadata, as canonical JSON: equal headers are equal bytes. It says nothing of where or
+when; that belongs to the record of an entry. Reading it needs no torch, and no more of the file than its beginning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depthhub_cache.identity import ContentHash, is_sha256
+
+from ..errors import CheckpointError
+from ..model.config import Build, ModelConfig
+from .containers import container_of
+from .recipe import LAYOUT_VERSION, Recipe
+
+METADATA = "depthhub"
+"""Name of the value in the metadata of the file."""
+
+LIMIT = 16 << 20
+"""Bytes of a header that are read at most; that of 600 tensors takes 70 thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedHeader:
+    """What a converted file says of itself."""
+
+    config: ModelConfig
+    recipe: Recipe
+    content_hash: ContentHash
+
+    def to_text(self) -> str:
+        facts = {
+            "config": self.config.to_json(),
+            "content_hash": self.content_hash,
+            "recipe": self.recipe.to_json(),
+        }
+        return canonical_json(facts)
+
+    @classmethod
+    def in_metadata(cls, metadata: Mapping[str, str] | None, *, path: Path) -> ConvertedHeader:
+        """Raises CheckpointError where it is missing, damaged, or of another version than this one reads."""
+        text = (metadata or {}).get(METADATA)
+        if text is None:
+            raise CheckpointError(
+                f"{path} is no converted file of depthhub: its metadata has no '{METADATA}'. Convert it with "
+                "`depthhub convert`.",
+                path=path,
+            )
+        try:
+            header = cls._parse(json.loads(text))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{path}: what the file says of itself is damaged, or of another version of depthhub "
+                f"({type(error).__name__}: {error}). Convert the original checkpoint again.",
+                path=path,
+            ) from error
+        if header.recipe.layout_version != LAYOUT_VERSION:
+            raise CheckpointError(
+                f"{path} is of layout version {header.recipe.layout_version}; this depthhub reads {LAYOUT_VERSION}. "
+                "Convert the original checkpoint again, or use the depthhub that wrote it.",
+                path=path,
+            )
+        return header
+
+    @classmethod
+    def _parse(cls, facts: Mapping[str, Any]) -> ConvertedHeader:
+        content_hash = facts["content_hash"]
+        if not is_sha256(content_hash):
+            raise ValueError("its content hash is no sha256")
+        return cls(ModelConfig.from_json(facts["config"]), Recipe.from_json(facts["recipe"]), ContentHash(content_hash))
+
+
+def read_header(path: Path) -> ConvertedHeader:
+    """What the converted file `path` says of itself. Raises CheckpointError where it is none."""
+    return ConvertedHeader.in_metadata(_metadata_in(path), path=path)
+
+
+def build_stated_in(path: Path) -> Build | None:
+    """How to build the model in `path`, if it is a converted file of ours; else None: nothing in it tells."""
+    if container_of(path) != "safetensors":
+        return None
+    metadata = _metadata_in(path)
+    if METADATA not in metadata:
+        return None
+    return ConvertedHeader.in_metadata(metadata, path=path).recipe.build
+
+
+def canonical_json(value: object) -> str:
+    """The one text of `value`: names sorted, no blanks, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _metadata_in(path: Path) -> Mapping[str, str]:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            text = file.read(length) if length <= LIMIT else b""
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+    if not 2 <= length <= LIMIT or len(text) < length:
+        raise CheckpointError(
+            f"{path} is no safetensors file, or cut short: it announces a header of {length} bytes.", path=path
+        )
+    try:
+        header: Any = json.loads(text)
+        metadata = header.get("__metadata__", {})
+        return {str(name): str(value) for name, value in metadata.items()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is no safetensors file: its header is damaged ({error}).", path=path) from error

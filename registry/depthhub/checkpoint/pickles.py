@@ -1,0 +1,201 @@
+"""What a pickle wants to import, read without running it.
+
+A pickle is a program. torch.load(weights_only=True) runs it with few things in reach, but an application may widen that
+(`torch.serialization.add_safe_globals`), and it stops at the first foreign name. Here every name is read beforehand and
+held against a list of our own, so that what is accepted is the same in every process, and a refusal names all.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import struct
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from ..errors import CheckpointError, UnsafeCheckpointError
+from .containers import LEGACY_MAGIC
+
+PICKLE_LIMIT = 64 << 20
+"""Bytes of the pickle in a zip: a model of 400 tensors and its optimizer's state take less than one megabyte."""
+
+LEGACY_PICKLES = 5
+"""Magic number, protocol, system, the object, its storages' keys; raw bytes follow."""
+
+SAFE_PROTOCOL = 2
+"""What torch.save writes by default, and all that torch.load(weights_only=True) is made for."""
+
+_STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
+_TYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
+TENSORS_AND_CONTAINERS = frozenset(
+    [
+        "collections.OrderedDict",
+        "collections.Counter",
+        "__builtin__.set",
+        "builtins.set",
+        "_codecs.encode",
+        "torch._utils._rebuild_tensor_v2",
+        "torch._utils._rebuild_tensor_v3",
+        "torch._utils._rebuild_parameter",
+        "torch.nn.parameter.Parameter",
+        "torch.storage.UntypedStorage",
+        "torch.Size",
+        "torch.device",
+        *(f"torch.{name}Storage" for name in _STORAGES),
+        *(f"torch.{name}" for name in _TYPES),
+    ]
+)
+"""All that a state dict, and an optimizer's state beside it, need. Everything else is refused."""
+
+
+def refuse_foreign_in_legacy(path: Path) -> None:
+    """Raises UnsafeCheckpointError where a file that begins as a pickle imports more than tensors need."""
+    with path.open("rb") as file:
+        is_torch = file.read(len(LEGACY_MAGIC)) == LEGACY_MAGIC
+        file.seek(0)
+        _refuse(path, [name for _ in range(LEGACY_PICKLES if is_torch else 1) for name in _scan(file, path).imports])
+    if not is_torch:
+        raise CheckpointError(
+            f"{path} is a pickle, but not one that torch.save wrote in a way that torch can read safely. {_RE_SAVE}",
+            path=path,
+        )
+
+
+def refuse_foreign_in_zip(path: Path) -> None:
+    """Raises UnsafeCheckpointError where the pickle in a zip imports more than tensors need.
+
+    Raises CheckpointError where the archive is damaged, is not torch's, or cannot be mapped.
+    """
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
+        raise CheckpointError(
+            f"{path} begins as torch.save's zip format, but is cut short or damaged: its {size} bytes end without a "
+            "readable list of members. Download it again.",
+            path=path,
+        ) from error
+    _require_stored(path, members, size)
+    with path.open("rb") as file:
+        pickle = _only_pickle(path, members)
+        scanned = _scan(BytesIO(_content(file, pickle)), path)
+        _refuse(path, scanned.imports)
+        if scanned.protocol > SAFE_PROTOCOL:
+            raise CheckpointError(
+                f"{path} was saved with pickle protocol {scanned.protocol}, and torch can read no more than protocol "
+                f"{SAFE_PROTOCOL} safely. {_RE_SAVE}",
+                path=path,
+            )
+        for member in members:
+            if member.filename.endswith("/byteorder") and _content(file, member) != b"little":
+                raise CheckpointError(
+                    f"{path} was written on a big-endian machine. Save it again on a little-endian one.", path=path
+                )
+
+
+def _require_stored(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            raise CheckpointError(
+                f"{path}: its member {member.filename} is compressed or encrypted, which torch.save never does, and "
+                "which cannot be mapped. Unpack the archive if it only wraps a checkpoint; else save it anew.",
+                path=path,
+            )
+    claimed = sum(member.file_size for member in members)
+    if claimed > size:
+        raise CheckpointError(
+            f"{path} has {size} bytes, but its members claim {claimed}. It is damaged; download it again.", path=path
+        )
+
+
+def _only_pickle(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    names = [member.filename for member in members]
+    if any(name.count("/") == 1 and name.endswith("/constants.pkl") for name in names):
+        raise _unsafe(path, ["TorchScript code"])
+    pickles = [m for m in members if m.filename.count("/") == 1 and m.filename.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise CheckpointError(
+            f"{path} is a zip file, but not one that torch.save wrote, with one data.pkl: it holds {len(pickles)}. "
+            "Unpack it if it only wraps a checkpoint.",
+            path=path,
+        )
+    if pickles[0].file_size > PICKLE_LIMIT:
+        raise CheckpointError(
+            f"{path}: its pickle of {pickles[0].file_size} bytes is beyond what any checkpoint needs ({PICKLE_LIMIT}). "
+            f"{_RE_SAVE}",
+            path=path,
+        )
+    return pickles[0]
+
+
+def _content(file: IO[bytes], member: zipfile.ZipInfo) -> bytes:
+    """The bytes of a stored member. Not ZipFile.read: it wants checksums, which torch can be told not to write."""
+    file.seek(member.header_offset)
+    name, extra = struct.unpack("<26xHH", file.read(30).ljust(30, b"\0"))
+    file.seek(member.header_offset + 30 + name + extra)
+    return file.read(member.file_size)
+
+
+class _Scanned(NamedTuple):
+    """What a pickle imports, as module.name, in order of appearance; and the protocol that it announces."""
+
+    imports: list[str]
+    protocol: int
+
+
+def _scan(file: IO[bytes], path: Path) -> _Scanned:
+    """Read the next pickle in `file` to its end, without running it."""
+    imports: list[str] = []
+    protocol = 0
+    try:
+        strings: list[str] = []
+        memo: list[str] = []
+        pushed = ""
+        argument: Any
+        for opcode, argument, _ in pickletools.genops(file):
+            match opcode.name:
+                case "PROTO":
+                    protocol = argument
+                case "GLOBAL" | "INST":
+                    imports.append(str(argument).replace(" ", "."))
+                case "STACK_GLOBAL":  # since protocol 4: two strings, new or remembered
+                    imports.append(".".join(strings[-2:]))
+                case "EXT1" | "EXT2" | "EXT4":
+                    imports.append(f"copyreg extension {argument}")
+                case "MEMOIZE":
+                    memo.append(pushed)
+                case "BINGET" | "LONG_BINGET":
+                    strings.append(memo[argument] if argument < len(memo) else "")
+                case _ if isinstance(argument, str):
+                    strings.append(argument)
+            pushed = argument if isinstance(argument, str) else ""
+    except (ValueError, OverflowError) as error:
+        raise CheckpointError(
+            f"{path} is cut short or damaged: a pickle in it cannot be read to its end ({error}). Download it again.",
+            path=path,
+        ) from error
+    return _Scanned(imports, protocol)
+
+
+def _refuse(path: Path, imports: list[str]) -> None:
+    foreign = [name for name in dict.fromkeys(imports) if name not in TENSORS_AND_CONTAINERS]
+    if foreign:
+        raise _unsafe(path, foreign)
+
+
+def _unsafe(path: Path, offending: list[str]) -> UnsafeCheckpointError:
+    shown = ", ".join(offending[:8]) + (f" and {len(offending) - 8} more" if len(offending) > 8 else "")
+    return UnsafeCheckpointError(
+        f"{path} holds more than tensors and plain containers: {shown}. To read that is to run code from the file, "
+        f"so it was not read. {_RE_SAVE}",
+        path=path,
+        offending=offending,
+    )
+
+
+_RE_SAVE = (
+    "Where you trust its author, load it with the program that wrote it and save the state dict alone: "
+    "torch.save(model.state_dict(), 'weights.pth')."
+)

@@ -1,0 +1,46 @@
+"""What decides a converted file besides the checkpoint's bytes: plain data, importable without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from ..model.config import Build
+
+LAYOUT_VERSION = 1
+"""Version of the converted names and of the file that holds them. A change makes new keys, so new entries."""
+
+UNUSED = "unused."
+"""In front of the original names of tensors that take no part in inference: kept for the way back, never loaded."""
+
+Dtype = Literal["float32", "float16", "bfloat16"]
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a checkpoint is converted.
+
+    build: family, maximum depth, taps. dtype: of every tensor; None keeps that of the file.
+    layout_version: of the converted file. Raises ValueError on a dtype that is not one of ours.
+    """
+
+    build: Build
+    dtype: Dtype | None = None
+    layout_version: int = LAYOUT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise ValueError(f"dtype {self.dtype!r} is none of {', '.join(DTYPES)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; equal recipes give equal JSON text, since it is hashed into the key of an entry."""
+        build = self.build.to_json()
+        if build["max_depth"] is not None:
+            build["max_depth"] = float(build["max_depth"])  # 20 == 20.0, but their texts differ
+        return {"build": build, "dtype": self.dtype, "layout_version": self.layout_version}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
+        return cls(Build.from_json(data["build"]), data["dtype"], data["layout_version"])

@@ -1,0 +1,58 @@
+"""Entries of the cache that a person names: by source, or by the beginning of a key. Nothing here uses the network."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FamilyError, NotFoundError, OfflineError
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from depthhub_cache.entry import Entry
+    from depthhub_cache.identity import Key
+    from depthhub_cache.store import Store
+
+_KEY_START = re.compile(r"[0-9a-f]{8,64}")
+
+
+def key_of_source(source: str, store: Store, **options: Any) -> Key:
+    """The key of an entry that is in the cache, whole or broken.
+
+    Raises NotFoundError where there is none, FamilyError where nothing tells which of several it would be.
+    """
+    from ..resolution import resolve
+
+    try:
+        resolution = resolve(source, offline=True, **options)
+    except OfflineError as error:  # never resolved here, so never converted here
+        raise not_in_cache(source) from error
+    if resolution.undecided:
+        raise FamilyError(resolution.undecided, source=source)
+    if resolution.key is None or resolution.key not in set(store.keys()):
+        raise not_in_cache(source)
+    return resolution.key
+
+
+def key_of_text(text: str, store: Store, **options: Any) -> Key:
+    """The key that begins with `text` (8 hex digits or more), else that of the source `text`."""
+    if not _KEY_START.fullmatch(text):
+        return key_of_source(text, store, **options)
+    found = list(filter(lambda key: key.startswith(text), store.keys()))
+    if not found:
+        raise NotFoundError(f"No key in the cache begins with {text}; see `depthhub cache list`.", source=text)
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} keys begin with {text}; write more of it.")
+    return found[0]
+
+
+def not_in_cache(source: str) -> NotFoundError:
+    return NotFoundError(
+        f"{source} is not in the cache. `depthhub pull {source}`, with the same options, puts it there.",
+        source=source,
+    )
+
+
+def name_of(entry: Entry) -> str:
+    """What a person calls an entry: its name in the catalog, else the source it was made from."""
+    return str(entry.record.about["name"] or entry.record.about["source"])

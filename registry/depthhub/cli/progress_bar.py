@@ -1,0 +1,139 @@
+"""Progress of a long call: a bar on a terminal, lines in a log, nothing when nobody wants it.
+
+tqdm comes with the Hub's client; it is imported when the first bar is drawn, so a call that finds everything in
+the cache never pays for it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from ..progress import Progress
+from .output import bytes_text
+
+_LINE_SECONDS = 10.0
+"""A log gets a line this often: CI services end a job that is silent for minutes."""
+
+
+class Indicator:
+    """Shows nothing. `report` is the callback that the library calls; leaving the context takes the bar away."""
+
+    def report(self, progress: Progress) -> None:
+        """One step of a long call, bytes done of bytes in all."""
+
+    def count(self, done: int, total: int, what: str) -> None:
+        """One step of a loop over files: `done` of `total` finished, `what` is next."""
+
+    def close(self) -> None:
+        """Take away what is drawn."""
+
+    def __enter__(self) -> Indicator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Bar(Indicator):
+    """One bar at a time: a new source or stage takes the place of the one before."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._of: tuple[str, ...] = ()
+
+    def report(self, progress: Progress) -> None:
+        text = f"{progress.source}: {progress.stage}"
+        if progress.detail:
+            text += f" ({progress.detail})"
+        measured = progress.done > 0 or progress.total is not None
+        self._draw((text, str(measured)), text, progress.done, progress.total, measured)
+
+    def count(self, done: int, total: int, what: str) -> None:
+        self._draw(("count",), what, done, total, measured=True, unit="file")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _draw(
+        self, of: tuple[str, ...], text: str, done: int, total: int | None, measured: bool, unit: str = "B"
+    ) -> None:
+        if of != self._of or self._bar is None:
+            self.close()
+            self._of = of
+            self._bar = _new_bar(text, done, total, measured, unit)
+        bar = self._bar
+        bar.total = total
+        bar.set_description_str(text, refresh=False)
+        bar.update(done - bar.n)  # backwards, too: a transfer that starts anew after a bad resume
+
+
+class Lines(Indicator):
+    """A line when a source or stage begins, and one every few seconds of a long stage."""
+
+    def __init__(self, note: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._note = note
+        self._clock = clock
+        self._of: tuple[str, ...] = ()
+        self._said_at = 0.0
+        self._began = (0.0, 0)
+
+    def report(self, progress: Progress) -> None:
+        of, now = (progress.source, progress.stage, progress.detail), self._clock()
+        if of != self._of:
+            self._of, self._began = of, (now, progress.done)
+            self._say(now, _opening(progress))
+        elif now - self._said_at >= _LINE_SECONDS:
+            start, done_then = self._began
+            speed = int((progress.done - done_then) / (now - start))
+            self._say(now, f"{_opening(progress)}: {_share(progress)}, {bytes_text(max(speed, 0))}/s")
+
+    def count(self, done: int, total: int, what: str) -> None:
+        if what:
+            self._note(f"[{done + 1}/{total}] {what}")
+
+    def _say(self, now: float, text: str) -> None:
+        self._said_at = now
+        self._note(text)
+
+
+def indicator(*, quiet: bool, note: Callable[[str], None]) -> Indicator:
+    """What fits: nothing when quiet, a bar on a terminal, else lines written with `note`."""
+    if quiet:
+        return Indicator()
+    return Bar() if sys.stderr.isatty() else Lines(note)
+
+
+def _opening(progress: Progress) -> str:
+    size = f" {bytes_text(progress.total)}" if progress.total else ""
+    detail = f" ({progress.detail})" if progress.detail else ""
+    return f"{progress.source}: {progress.stage}{size}{detail}"
+
+
+def _share(progress: Progress) -> str:
+    if not progress.total:
+        return f"{bytes_text(progress.done)} so far"
+    return f"{bytes_text(progress.done)} done ({progress.done / progress.total:.0%})"
+
+
+def _new_bar(text: str, done: int, total: int | None, measured: bool, unit: str) -> Any:
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    return tqdm(
+        desc=text,
+        initial=done,  # a resumed transfer: its old bytes are not speed
+        total=total,
+        unit=unit,
+        unit_scale=unit == "B",
+        leave=False,
+        dynamic_ncols=True,
+        file=sys.stderr,
+        bar_format=None if measured else "{desc}",
+    )

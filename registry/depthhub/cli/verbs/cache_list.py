@@ -1,0 +1,45 @@
+"""`depthhub cache list`: the entries of the cache."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..console import Console
+from ..exit_codes import ExitCode
+from ..in_cache import name_of
+from ..options import add_cache_option
+from ..output import age_text, bytes_text, write_json, write_table
+
+if TYPE_CHECKING:
+    from depthhub_cache.entry import Entry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_cache_option(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> ExitCode:
+    from depthhub_cache.store import Store
+
+    entries = sorted(Store(args.settings.cache_dir).entries(), key=lambda entry: (name_of(entry), entry.key))
+    if args.json:
+        write_json([{"key": entry.key, "path": entry.weights, "record": entry.record} for entry in entries])
+    else:
+        write_table(("NAME", "BUILD", "DTYPE", "SIZE", "KEY", "CONVERTED"), [_row(entry) for entry in entries])
+    if not entries:
+        console.note(f"The cache {args.settings.cache_dir} is empty.")
+    return ExitCode.DONE
+
+
+def _row(entry: Entry) -> tuple[str | None, ...]:
+    recipe = entry.record.about["recipe"]
+    size = bytes_text(entry.record.weights_size)
+    return (
+        name_of(entry),
+        recipe["build"]["family"],
+        recipe["dtype"] or "as released",
+        size,
+        entry.key[:12],
+        age_text(entry.record.created_at),
+    )

@@ -1,0 +1,56 @@
+"""`depthhub cache remove`: remove entries. They are made again when they are needed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ...errors import DepthHubError
+from ..console import Console, error_json
+from ..errors import UsageError
+from ..exit_codes import ExitCode, common_exit_code
+from ..in_cache import key_of_text
+from ..options import SOURCE_HELP, add_source_options, local_options
+from ..output import bytes_text, write_json, write_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="KEY|SOURCE",
+        help=f"8 digits or more of a key (see `cache list`), or {SOURCE_HELP}",
+    )
+    parser.add_argument("--all", action="store_true", help="every entry")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    add_source_options(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> ExitCode:
+    from depthhub_cache.store import Store
+
+    if args.all == bool(args.targets):
+        raise UsageError("Say which entries to remove, or --all for every one.")
+    store = Store(args.settings.cache_dir)
+    options = local_options(args)
+    results: list[dict[str, Any]] = []
+    codes = [ExitCode.DONE]
+    for target in args.targets or list(store.keys()):
+        try:
+            key = key_of_text(target, store, **options)
+            entry = store.get(key)
+            size = entry.record.weights_size if entry else None
+            freed = 0 if args.dry_run else store.remove(key)
+        except DepthHubError as error:
+            codes.append(console.failure(error))
+            results.append({"target": target, "key": None, "error": error_json(error)})
+        else:
+            results.append({"target": target, "key": key, "size": size, "freed": freed})
+    removed = [result for result in results if result["key"]]
+    if args.json:
+        write_json(results)
+    else:
+        write_table(("KEY", "SIZE"), [(result["key"], bytes_text(result["size"])) for result in removed])
+    verb = "would be removed" if args.dry_run else f"removed, {bytes_text(sum(r['freed'] for r in removed))} freed"
+    console.note(f"{len(removed)} {verb}.")
+    return common_exit_code(codes)

@@ -1,0 +1,71 @@
+"""`depthhub list`: the models of the catalog."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..console import Console
+from ..exit_codes import ExitCode
+from ..options import add_cache_option
+from ..output import bytes_text, to_json, write_json, write_table
+
+if TYPE_CHECKING:
+    from ...catalog import CatalogEntry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pattern", nargs="?", metavar="PATTERN", help="part of a name (vitl), or a shell pattern ('v2-*-vit[sb]')"
+    )
+    parser.add_argument("--all", action="store_true", help="also the known models that depthhub cannot serve")
+    add_cache_option(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> ExitCode:
+    from ...catalog import Catalog
+
+    matching = Catalog.known(args.settings.catalog).search(_shell_pattern(args.pattern))
+    models = [model for model in matching if args.all or model.unsupported is None]
+    cached = _cached_files(args.settings.cache_dir)
+    if args.json:
+        write_json([{**to_json(model), "path": _path(model, cached)} for model in models])
+    else:
+        header = ("NAME", "FAMILY", "ENCODER", "LICENCE", "SIZE", "CACHED")
+        write_table(header, [_row(model, cached) for model in models])
+    if not models:
+        hidden = f"; {len(matching)} that depthhub cannot serve: add --all" if matching else ""
+        console.note(f"No model matches {args.pattern!r}{hidden}.")
+    return ExitCode.DONE
+
+
+def _shell_pattern(text: str | None) -> str:
+    """A plain word is looked for anywhere in a name."""
+    if text is None:
+        return "*"
+    return text if set(text) & set("*?[") else f"*{text}*"
+
+
+def _row(model: CatalogEntry, cached: Mapping[tuple[str, str], Path]) -> tuple[str | None, ...]:
+    state = "unsupported" if model.unsupported else "yes" if _path(model, cached) else "no"
+    return (model.name, model.family, model.encoder, model.licence, bytes_text(model.size), state)
+
+
+def _path(model: CatalogEntry, cached: Mapping[tuple[str, str], Path]) -> Path | None:
+    """The converted file of `model`, if a plain `from_pretrained(name)` would find it."""
+    if model.sha256 is not None:
+        return cached.get((model.name, model.sha256))
+    return next((path for (name, _), path in cached.items() if name == model.name), None)
+
+
+def _cached_files(cache_dir: Path) -> dict[tuple[str, str], Path]:
+    """(name, content hash) -> converted file, for entries of the checkpoint's own dtype. Reads records, no weights."""
+    from depthhub_cache.store import Store
+
+    return {
+        (about["name"], about["content_hash"]): entry.weights
+        for entry in Store(cache_dir).entries()
+        if (about := entry.record.about)["name"] is not None and about["recipe"]["dtype"] is None
+    }

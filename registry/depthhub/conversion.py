@@ -1,0 +1,56 @@
+"""A checkpoint file to a converted file, outside of any cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from depthhub_cache.staging import Staging
+from depthhub_cache.store import Store
+
+from .catalog import Catalog
+from .model.config import ModelConfig
+from .progress import Progress, Report
+from .steps.decide import decide
+from .steps.local_file import locate_local
+from .steps.request import Request
+
+if TYPE_CHECKING:
+    import torch
+
+
+def convert_file(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    family: str | None = None,
+    max_depth: float | None = None,
+    dtype: torch.dtype | str | None = None,
+    progress: Report | None = None,
+) -> ModelConfig:
+    """Write the converted form of the checkpoint at `path` to `out`: the very bytes that the cache would hold.
+
+    `out` is written beside itself and renamed, so that it is whole or absent; a file that is there is replaced. Loads
+    like any checkpoint (`from_pretrained(out)`), and knows its own family. Raises what `from_pretrained` raises.
+    """
+    from .checkpoint.convert import convert
+    from .checkpoint.converted import write_converted
+    from .checkpoint.reading import read_checkpoint
+
+    request = Request.parse(Path(path), family=family, max_depth=max_depth, dtype=dtype, progress=progress)
+    catalog = Catalog.known(request.settings.catalog)
+    located = locate_local(Path(path), request, Store(request.settings.cache_dir), catalog)
+    recipe = decide(request, located, located.content_hash)
+    converted = convert(read_checkpoint(located.path), recipe)
+    out = Path(out).expanduser().absolute()
+    with Staging(out.parent) as staging:
+        with staging.file(out.name) as staged:
+            write_converted(
+                staged.write,
+                converted,
+                content_hash=located.content_hash,
+                progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
+            )
+        staging.place(out.name, out)
+    return converted.config

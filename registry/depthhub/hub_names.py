@@ -1,0 +1,85 @@
+"""What may name a repository, a file in it or a revision of it: functions over text, for whoever meets such names.
+
+Each gives the reason why a name is refused, as the end of a sentence, or None. Repository ids follow the Hub's own
+rules; paths and revisions are stricter than the Hub, so that no name means something else on any file system.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+RepoType = Literal["model", "space"]
+
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+"""How a file of weights ends, in lower case."""
+
+_REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
+_MAX_REVISION = 200
+_MAX_PATH = 1024
+_MAX_COMPONENT = 255
+_NOT_IN_FILE_NAMES = frozenset('\\:*?"<>|%')  # one system or another gives each a meaning of its own
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))]
+)  # on Windows these are no files in any folder, whatever suffix they carry
+
+
+def repo_id_problem(repo_id: str) -> str | None:
+    """Why `repo_id` cannot be `owner/name` on the Hub."""
+    parts = repo_id.split("/")
+    if len(parts) != 2:
+        return "a repository is written owner/name"
+    for part in parts:
+        if not _REPO_PART.fullmatch(part):
+            return (
+                f"{part[:100]!r} cannot be an owner or a repository: 1 to 96 of A-Z a-z 0-9 - _ . "
+                "with no - or . at either end"
+            )
+        if "--" in part or ".." in part or part.endswith(".git"):
+            return f"{part!r} cannot be an owner or a repository: the Hub allows no --, no .. and no .git at the end"
+    return None
+
+
+def file_path_problem(path: str) -> str | None:
+    """Why `path` cannot be the path of a file below a folder: nothing that could leave the folder on any system."""
+    if len(path) > _MAX_PATH:
+        return f"the path of the file is longer than {_MAX_PATH} characters"
+    for part in path.split("/"):
+        if problem := _component_problem(part):
+            return problem
+    return None
+
+
+def _component_problem(part: str) -> str | None:
+    if not part:  # an absolute path begins with one
+        return "a part of the path is empty"
+    if len(part) > _MAX_COMPONENT:
+        return f"a part of the path is longer than {_MAX_COMPONENT} characters"
+    if not part.isprintable():
+        return f"{part!r} holds characters that cannot be printed"
+    if bad := _NOT_IN_FILE_NAMES.intersection(part):
+        return f"{part!r} holds {' '.join(sorted(bad))}"
+    if not part.strip(". "):  # `.`, `..`, and `.. `, which Windows reads as `..`
+        return f"{part!r} could leave the folder"
+    if part[-1] in ". " or part[0] == " ":  # Windows drops what stands at the end: another file
+        return f"{part!r} begins with a space, or ends with a dot or a space"
+    if part.partition(".")[0].rstrip().lower() in _DEVICES:
+        return f"{part!r} is the name of a device on Windows"
+    return None
+
+
+def revision_problem(revision: str) -> str | None:
+    """Why `revision` cannot be a commit, a branch or a tag."""
+    if len(revision) > _MAX_REVISION:
+        return f"the revision is longer than {_MAX_REVISION} characters"
+    if not _REVISION.fullmatch(revision) or ".." in revision or revision.endswith((".", ".lock")):
+        return (
+            f"{revision!r} cannot be a revision: a commit, branch or tag of A-Z a-z 0-9 . _ + - /, "
+            "with no .. and no . or .lock at the end"
+        )
+    if revision == "refs":  # hf://owner/repo@refs/pr/1 would have two meanings
+        return "'refs' alone is not a revision"
+    if revision.lower().endswith(WEIGHT_SUFFIXES):
+        return f"{revision!r} looks like a file, not like a revision"
+    return None

@@ -1,0 +1,175 @@
+"""The story: from what a user writes to a ready model. Each step is one call into `steps/`.
+
+A hit opens and maps one file: no lock, no write, no network, and no import of the Hub's client.
+`prewarm` is the same story without its last step, so that it needs no torch when everything is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from depthhub_cache.identity import Key, make_key
+from depthhub_cache.store import Entry, Store
+
+from .progress import Progress, Report
+from .steps.decide import decide
+from .steps.located import Located
+from .steps.request import Request, SourceLike
+from .steps.resolve import resolve as locate_checkpoint
+
+if TYPE_CHECKING:
+    import torch
+
+    from .depth_model import DepthModel
+
+
+def from_pretrained(
+    source: SourceLike,
+    *,
+    revision: str | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str | None = None,
+    family: str | None = None,
+    max_depth: float | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+    offline: bool | None = None,
+    refresh: bool = False,
+    progress: Report | None = None,
+) -> DepthModel:
+    """A ready Depth-Anything model, in eval mode.
+
+    source: a catalog name (`vitl`), `owner/repo[/file][@revision]`, `hf://...`, or a local path.
+    revision: branch, tag or commit on the Hub. device: where the parameters go.
+    dtype: float32, float16 or bfloat16; None keeps the checkpoint's own.
+    family: `v1`, `v2` or `v2-metric`, max_depth: metres; needed only where neither the catalog, the content hash nor
+        a config.json says how to build the model.
+    cache_dir: root of the cache (else `DEPTHHUB_CACHE`, else the platform's cache folder).
+    token: for gated or private repositories; None leaves it to the Hub's client. offline: use no network.
+    refresh: ask the Hub again what a branch or tag points to. progress: called with `depthhub.progress.Progress`.
+
+    Raises a DepthHubError that says what was asked, what was found and what to do next.
+    """
+    request = Request.parse(
+        source,
+        revision=revision,
+        dtype=dtype,
+        family=family,
+        max_depth=max_depth,
+        cache_dir=cache_dir,
+        token=token,
+        offline=offline,
+        refresh=refresh,
+        progress=progress,
+    )
+    entry = ensure_entry(request).entry
+
+    from .steps.build import build
+
+    return build(entry, device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prewarmed:
+    """One source that is in the cache now. `cached`: it was there before. `size`: bytes of the converted file."""
+
+    source: str
+    key: Key
+    path: Path
+    size: int
+    cached: bool
+
+
+def prewarm(
+    sources: Iterable[SourceLike],
+    *,
+    revision: str | None = None,
+    device: torch.device | str = "cpu",  # noqa: ARG001  the same options as from_pretrained; nothing is loaded
+    dtype: torch.dtype | str | None = None,
+    family: str | None = None,
+    max_depth: float | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+    offline: bool | None = None,
+    refresh: bool = False,
+    progress: Report | None = None,
+) -> list[Prewarmed]:
+    """Make the entries of `sources` exist before they are needed, one after the other, in their order.
+
+    Takes the options of `from_pretrained` (`device` changes nothing here) and raises what it raises, at the first
+    source that fails; what was made before stays. All sources are parsed before anything is done.
+    """
+    if isinstance(sources, (str, os.PathLike)):
+        raise TypeError(f"prewarm takes a list of sources; write prewarm([{str(sources)!r}])")
+    requests = [
+        Request.parse(
+            source,
+            revision=revision,
+            dtype=dtype,
+            family=family,
+            max_depth=max_depth,
+            cache_dir=cache_dir,
+            token=token,
+            offline=offline,
+            refresh=refresh,
+            progress=progress,
+        )
+        for source in sources
+    ]
+    return [_prewarmed(request) for request in requests]
+
+
+def _prewarmed(request: Request) -> Prewarmed:
+    entry, cached = ensure_entry(request)
+    return Prewarmed(
+        source=str(request.source),
+        key=entry.key,
+        path=entry.weights,
+        size=entry.record.weights_size,
+        cached=cached,
+    )
+
+
+class Ensured(NamedTuple):
+    entry: Entry
+    cached: bool
+
+
+def ensure_entry(request: Request) -> Ensured:
+    """The entry of what was asked: found, or made by exactly one of those who ask at the same time."""
+    store = Store(request.settings.cache_dir, lock_timeout=request.settings.lock_timeout)
+    located = locate_checkpoint(request, store)
+    key = key_of(located, request)
+    if key is not None and (entry := store.get(key)):
+        return Ensured(entry, cached=True)
+
+    from .steps.make import make
+    from .steps.obtain import obtain
+
+    def waiting(whom: str) -> None:
+        request.report(Progress(located.source, "waiting", detail=whom))
+
+    with store.lock(key or _provisional_key(located), on_wait=waiting):
+        if key is not None and (entry := store.get(key)):
+            return Ensured(entry, cached=True)
+        with store.stage() as staging, obtain(located, request, store, staging) as obtained:
+            recipe = decide(request, located, obtained.content_hash)
+            return Ensured(make(obtained, located, recipe, request, store, staging), cached=False)
+
+
+def key_of(located: Located, request: Request) -> Key | None:
+    """The name of the entry; None while only a download can tell the content hash."""
+    if located.content_hash is None:
+        return None
+    recipe = decide(request, located, located.content_hash)
+    return make_key(located.content_hash, recipe.to_json())
+
+
+def _provisional_key(located: Located) -> Key:
+    """What to lock while only a download can tell the content hash, and so the entry's key."""
+    return Key(hashlib.sha256(located.source.encode()).hexdigest())

@@ -1,0 +1,198 @@
+"""A checkpoint on the Hub that nobody has a pin for: a remembered answer, or one question."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from datetime import datetime, timezone
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from depthhub_cache.errors import CacheNotWritableError
+from depthhub_cache.identity import ContentHash
+from depthhub_cache.store import Store
+
+from ..catalog import CatalogEntry
+from ..errors import NotFoundError, OfflineError, SourceError
+from ..hub_names import WEIGHT_SUFFIXES
+from ..model.config import Build
+from ..progress import Progress
+from ..settings import DEFAULT_ENDPOINT
+from ..source import HubFile
+from .digest import sha256_of
+from .located import HubCheckpoint
+from .request import Request
+from .stated import build_beside, build_in
+
+if TYPE_CHECKING:
+    from ..hub import Listing, RemoteFile
+
+log = logging.getLogger("depthhub")
+
+DEFAULT_REVISION = "main"
+
+
+def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
+    """A branch, a tag or a file that the catalog has no pin for: remembered, or asked for once."""
+    ref = _ref_name(wanted, request)
+    offline = request.settings.offline
+    remembered = None if request.refresh and not offline else _recall(ref, wanted, entry, request, store)
+    if remembered is not None:
+        return remembered
+    if offline:
+        return _in_the_hubs_own_cache(wanted, entry, request)
+    located = _ask_the_hub(wanted, entry, request)
+    log.info("the Hub says that %s is %s at commit %s", located.source, located.filename, located.commit)
+    remember(located, store)
+    return located
+
+
+def remember(located: HubCheckpoint, store: Store) -> None:
+    """Keep the answer, so that the next call asks nobody."""
+    if located.ref is None:
+        return
+    try:
+        store.remember(located.ref, located.to_ref())
+    except CacheNotWritableError as error:  # costs a question next time, nothing more
+        log.debug("the answer for %s is not remembered: %s", located.source, error)
+
+
+def _ref_name(wanted: HubFile, request: Request) -> str:
+    endpoint = "" if request.settings.endpoint == DEFAULT_ENDPOINT else f"{request.settings.endpoint}/"
+    return f"hub:{endpoint}{wanted.repo_type}/{wanted.repo_id}/{wanted.filename or ''}@{_revision(wanted)}"
+
+
+def _revision(wanted: HubFile) -> str:
+    return wanted.revision or DEFAULT_REVISION
+
+
+def _recall(
+    ref: str, wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store
+) -> HubCheckpoint | None:
+    answer = store.recall(ref)
+    if answer is None:
+        return None
+    stated = answer["stated"]
+    return HubCheckpoint(
+        source=str(request.source),
+        repo_id=wanted.repo_id,
+        repo_type=wanted.repo_type,
+        filename=answer["filename"],
+        commits=(answer["commit"],),
+        content_hash=answer["content_hash"],
+        git_sha1=answer["git_sha1"],
+        size=answer["size"],
+        entry=entry,
+        stated=Build.from_json(stated) if stated else None,
+        pinned=False,
+        ref=ref,
+        remembered_at=answer["remembered_at"],
+    )
+
+
+def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> HubCheckpoint:
+    from .. import hub
+
+    request.report(Progress(str(request.source), "resolving"))
+    listing = _list(wanted, entry, request)
+    remote = _choose(listing, wanted)
+    _confirm_hint(entry, wanted, remote)
+    stated = None
+    if entry is None:
+        beside = str(PurePosixPath(remote.filename).with_name("config.json"))
+        config = next((file for file in listing.files if file.filename == beside), None)
+        if config is not None:
+            stated = build_in(hub.read_small_file(config, settings=request.settings))
+    return HubCheckpoint(
+        source=str(request.source),
+        repo_id=remote.repo_id,
+        repo_type=remote.repo_type,
+        filename=remote.filename,
+        commits=(remote.commit,),
+        content_hash=ContentHash(remote.sha256) if remote.sha256 else None,
+        git_sha1=remote.git_sha1,
+        size=remote.size,
+        entry=entry,
+        stated=stated,
+        pinned=False,
+        ref=_ref_name(wanted, request),
+        remembered_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _list(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> Listing:
+    from .. import hub
+
+    revision = wanted.revision or (entry.revision_hint if entry else None)
+    try:
+        return hub.list_files(wanted.repo_id, repo_type=wanted.repo_type, revision=revision, settings=request.settings)
+    except NotFoundError:
+        if wanted.revision is not None or revision is None:
+            raise
+    log.warning("%s: the commit that the catalog suggests is gone; taking %s", request.source, DEFAULT_REVISION)
+    return hub.list_files(wanted.repo_id, repo_type=wanted.repo_type, revision=None, settings=request.settings)
+
+
+def _choose(listing: Listing, wanted: HubFile) -> RemoteFile:
+    where = f"{listing.repo_id} at {_revision(wanted)}"
+    if wanted.filename is not None:
+        for file in listing.files:
+            if file.filename == wanted.filename:
+                return file
+        names = [file.filename for file in listing.files]
+        near = difflib.get_close_matches(wanted.filename, names, n=3, cutoff=0.4)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise NotFoundError(f"{where} has no file {wanted.filename}.{hint}", source=str(wanted), suggestions=near)
+    weights = [file for file in listing.files if file.filename.endswith(WEIGHT_SUFFIXES)]
+    ports = [file for file in weights if file.filename == "model.safetensors"]
+    if len(weights) == 1 or ports:
+        return (ports or weights)[0]
+    if not weights:
+        raise NotFoundError(f"{where} holds no file of weights ({', '.join(WEIGHT_SUFFIXES)}).", source=str(wanted))
+    shown = ", ".join(file.filename for file in weights[:6]) + (", ..." if len(weights) > 6 else "")
+    raise SourceError(
+        f"{where} holds {len(weights)} files of weights: {shown}. Say which, as {wanted.repo_id}/FILE.",
+        text=str(wanted),
+    )
+
+
+def _confirm_hint(entry: CatalogEntry | None, wanted: HubFile, remote: RemoteFile) -> None:
+    """A digest that too few sources agree on is a hint: the Hub's own answer decides, and a contradiction is said."""
+    if entry is None or entry.sha256_hint is None or wanted.revision is not None:
+        return
+    if remote.sha256 is not None and remote.sha256 != entry.sha256_hint:
+        log.warning(
+            "%s: the catalog's unconfirmed digest %s is not the Hub's own %s; the Hub's is used",
+            entry.name,
+            entry.sha256_hint,
+            remote.sha256,
+        )
+
+
+def _in_the_hubs_own_cache(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> HubCheckpoint:
+    from .. import hub
+
+    if wanted.filename is not None:
+        found = hub.cached_file(wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=_revision(wanted))
+        if found is not None:
+            stated = build_beside(found.path)
+            return HubCheckpoint(
+                source=str(request.source),
+                repo_id=wanted.repo_id,
+                repo_type=wanted.repo_type,
+                filename=wanted.filename,
+                commits=(found.commit,),
+                content_hash=sha256_of(found.path, str(request.source), request.report),
+                git_sha1=None,
+                size=found.path.stat().st_size,
+                entry=entry,
+                stated=stated,
+                pinned=False,
+                ref=None,
+                remembered_at=None,
+            )
+    raise OfflineError(
+        f"{request.source} was never resolved on this machine, and the network may not be used "
+        "(offline=True or HF_HUB_OFFLINE). Run `depthhub pull` once with a network.",
+        source=str(request.source),
+    )

@@ -1,0 +1,78 @@
+"""Where a checkpoint is, and what is known of it before a byte of it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depthhub_cache.identity import ContentHash
+
+from ..catalog import CatalogEntry
+from ..hub_names import RepoType
+from ..model.config import Build
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCheckpoint:
+    """A file on this machine that belongs to the user: read, never changed, moved or deleted."""
+
+    source: str
+    path: Path
+    content_hash: ContentHash
+    size: int
+    entry: CatalogEntry | None
+    stated: Build | None
+
+    @property
+    def filename(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubCheckpoint:
+    """A file on the Hub, at one commit.
+
+    commits: to ask for, in this order; the first that has the file counts. One, but where the catalog has
+        a pinned digest and only a hint of the commit.
+    content_hash: what the file must be (pin of the catalog, or the Hub's own `lfs.sha256`); None where the
+        Hub gives no sha256, as for small files that are not in LFS.
+    stated: the answer of the repository's own config.json, where the catalog has none.
+    pinned: the catalog knows the digest, so nobody needs to be asked.
+    ref: the name under which the answer is remembered; None for a pin.
+    remembered_at: when the Hub was asked (ISO 8601, UTC); None where it was not.
+    """
+
+    source: str
+    repo_id: str
+    repo_type: RepoType
+    filename: str
+    commits: tuple[str, ...]
+    content_hash: ContentHash | None
+    git_sha1: str | None
+    size: int | None
+    entry: CatalogEntry | None
+    stated: Build | None
+    pinned: bool
+    ref: str | None
+    remembered_at: str | None
+
+    @property
+    def commit(self) -> str:
+        return self.commits[0]
+
+    def to_ref(self) -> Mapping[str, Any]:
+        """The part that is worth remembering: what the Hub said."""
+        return {
+            "filename": self.filename,
+            "commit": self.commit,
+            "content_hash": self.content_hash,
+            "git_sha1": self.git_sha1,
+            "size": self.size,
+            "stated": self.stated and self.stated.to_json(),
+            "remembered_at": self.remembered_at,
+        }
+
+
+Located = LocalCheckpoint | HubCheckpoint

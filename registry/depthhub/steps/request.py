@@ -1,0 +1,84 @@
+"""What a caller asked, parsed once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+from .. import source as grammar
+from ..checkpoint.recipe import Dtype
+from ..errors import FamilyError
+from ..model.config import FAMILIES, METRIC, Family
+from ..progress import Report, silent
+from ..settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+SourceLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One source and everything that was said about it."""
+
+    source: grammar.Source
+    explicit_hub: bool  # written with hf://, so that no local path can be meant
+    family: Family | None
+    max_depth: float | None
+    dtype: Dtype | None
+    refresh: bool
+    settings: Settings
+    report: Report
+
+    @classmethod
+    def parse(
+        cls,
+        source: SourceLike,
+        *,
+        revision: str | None = None,
+        family: str | None = None,
+        max_depth: float | None = None,
+        dtype: torch.dtype | str | None = None,
+        refresh: bool = False,
+        cache_dir: str | os.PathLike[str] | None = None,
+        token: str | bool | None = None,
+        offline: bool | None = None,
+        progress: Report | None = None,
+    ) -> Request:
+        """Check every option before anything is done. Raises SourceError, FamilyError or ValueError."""
+        settings = Settings.resolve(cache_dir=cache_dir, token=token, offline=offline)
+        return cls(
+            source=grammar.parse(source, revision=revision),
+            explicit_hub=isinstance(source, str) and source.startswith("hf://"),
+            family=_family(family, max_depth, str(source)),
+            max_depth=max_depth,
+            dtype=_dtype(dtype),
+            refresh=refresh,
+            settings=settings,
+            report=progress or silent,
+        )
+
+
+def _family(family: str | None, max_depth: float | None, source: str) -> Family | None:
+    if family is not None and family not in FAMILIES:
+        raise FamilyError(f"family {family!r} is none of: {', '.join(FAMILIES)}.", source=source)
+    if max_depth is not None:
+        if family is not None and family != METRIC:
+            raise FamilyError(
+                f"max_depth belongs to family v2-metric; family {family} has no unit. Leave one of them out.",
+                source=source,
+            )
+        if not 0 < max_depth < float("inf"):
+            raise FamilyError(f"max_depth is in metres and more than 0; got {max_depth}.", source=source)
+    return family
+
+
+def _dtype(dtype: torch.dtype | str | None) -> Dtype | None:
+    if dtype is None:
+        return None
+    name = str(dtype).removeprefix("torch.")
+    if name not in get_args(Dtype):
+        raise ValueError(f"dtype {name!r} is none of: {', '.join(get_args(Dtype))}.")
+    return name  # type: ignore[return-value]  # narrowed by the membership test above

@@ -1,0 +1,254 @@
+"""From a file to the converted file: the same numbers, the same bytes wherever it is made, and little memory."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from depthhub.checkpoint.convert import convert, sizes_of
+from depthhub.checkpoint.converted import CHUNK, read_converted, write_converted
+from depthhub.checkpoint.reading import Checkpoint, read_checkpoint
+from depthhub.checkpoint.recipe import Recipe
+from depthhub.checkpoint.rules import invert
+from depthhub.errors import CheckpointError, UnknownKeysError
+from depthhub.model.config import Build
+from depthhub.model.dpt import DPT
+from depthhub.testing import make_checkpoint
+from depthhub_cache.identity import ContentHash
+
+from .states import golden_shapes, same_bits, state_dict
+
+HASH = ContentHash("0123456789abcdef" * 4)
+V2 = Recipe(Build("v2"))
+
+
+def converted_bytes(path: Path, recipe: Recipe = V2) -> bytes:
+    out = io.BytesIO()
+    write_converted(out.write, convert(read_checkpoint(path), recipe), content_hash=HASH)
+    return out.getvalue()
+
+
+def converted_file(checkpoint: Checkpoint, out: Path, recipe: Recipe = V2) -> Path:
+    with out.open("wb") as file:
+        write_converted(file.write, convert(checkpoint, recipe), content_hash=HASH)
+    return out
+
+
+def in_memory(tensors: Mapping[str, Tensor]) -> Checkpoint:
+    return Checkpoint(Path("some.pth"), "original", dict(tensors), ())
+
+
+@pytest.mark.parametrize("encoder", ["tiny", "tiny-swiglu"])
+@pytest.mark.parametrize("container", ["pth", "legacy", "safetensors"])
+def test_a_file_converted_and_inverted_is_the_original_state_dict(tmp_path: Path, encoder: str, container: str) -> None:
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "weights", encoder=encoder, container=container))  # type: ignore[arg-type]
+    restored = invert(load_file(converted_file(checkpoint, tmp_path / "out.safetensors")), path=tmp_path)
+    assert restored.keys() == checkpoint.tensors.keys()
+    assert all(same_bits(restored[key], tensor) for key, tensor in checkpoint.tensors.items())
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"container": "legacy"},
+        {"container": "safetensors"},
+        {"wrapper": "state_dict", "beside": {"epoch": 3}},
+        {"prefix": "module."},
+        {"layout": "distill"},
+        {"layout": "transformers", "container": "safetensors"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("encoder", ["tiny", "tiny-swiglu"])
+def test_the_same_weights_give_the_same_bytes_however_they_are_packed(
+    tmp_path: Path, encoder: str, how: dict[str, object]
+) -> None:
+    plain = make_checkpoint(tmp_path / "plain.pth", encoder=encoder)
+    other = make_checkpoint(tmp_path / "other.pth", encoder=encoder, **how)  # type: ignore[arg-type]
+    assert converted_bytes(other) == converted_bytes(plain)
+
+
+def test_a_converted_file_converts_to_itself(tmp_path: Path, tiny: Path) -> None:
+    out = converted_file(read_checkpoint(tiny), tmp_path / "out.safetensors")
+    again = read_checkpoint(out)
+    assert again.layout == "depthhub"
+    assert converted_bytes(out) == out.read_bytes()
+
+
+def test_the_order_of_the_original_does_not_reach_the_bytes(tiny: Path) -> None:
+    tensors = read_checkpoint(tiny).tensors
+    backwards = dict(reversed(tensors.items()))
+    one, other = io.BytesIO(), io.BytesIO()
+    write_converted(one.write, convert(in_memory(tensors), V2), content_hash=HASH)
+    write_converted(other.write, convert(in_memory(backwards), V2), content_hash=HASH)
+    assert one.getvalue() == other.getvalue()
+
+
+def test_the_bytes_are_those_of_this_layout_version() -> None:
+    """Keys name these bytes. Where this fails, what is in people's caches is no longer what we make:
+    raise LAYOUT_VERSION, then put the new digest here."""
+    digest = hashlib.sha256()
+    write_converted(digest.update, convert(in_memory(state_dict(golden_shapes("v2-tiny"))), V2), content_hash=HASH)
+    assert digest.hexdigest() == PINNED
+
+
+PINNED = "576f991013ede9a0d889449b62d162108473fcd38b59a8859c40e407fb8a604b"
+
+
+@pytest.mark.parametrize("encoder", ["tiny", "tiny-swiglu"])
+@pytest.mark.parametrize("layout", ["original", "distill", "transformers"])
+def test_the_names_and_shapes_are_those_of_the_model(tmp_path: Path, encoder: str, layout: str) -> None:
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "weights.pth", encoder=encoder, layout=layout))  # type: ignore[arg-type]
+    tensors, header = read_converted(converted_file(checkpoint, tmp_path / "out.safetensors"))
+    wanted = {name: tuple(tensor.shape) for name, tensor in DPT(header.config).state_dict().items()}
+    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == wanted
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("stored", [torch.float32, torch.float16])
+def test_a_recipe_may_cast(tmp_path: Path, dtype: str, stored: torch.dtype) -> None:
+    original = {key: tensor / 7 for key, tensor in state_dict(golden_shapes("v2-tiny"), stored).items()}
+    out = converted_file(in_memory(original), tmp_path / "out.safetensors", Recipe(Build("v2"), dtype))  # type: ignore[arg-type]
+    restored = invert(load_file(out), path=out)
+    wanted = getattr(torch, dtype)
+    assert all(same_bits(restored[key], tensor.to(wanted)) for key, tensor in original.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_without_a_cast_the_files_own_dtype_stays(tmp_path: Path, dtype: torch.dtype) -> None:
+    original = state_dict(golden_shapes("v2-tiny"), dtype)
+    tensors, _ = read_converted(converted_file(in_memory(original), tmp_path / "out.safetensors"))
+    assert {tensor.dtype for tensor in tensors.values()} == {dtype}
+
+
+def test_tensors_that_do_not_lie_in_order_are_written_in_order(tmp_path: Path) -> None:
+    original = state_dict(golden_shapes("v2-tiny"))
+    turned = {key: t.mT.contiguous().mT if t.dim() == 2 else t for key, t in original.items()}
+    assert not turned["pretrained.blocks.0.mlp.fc1.weight"].is_contiguous()
+    restored = invert(load_file(converted_file(in_memory(turned), tmp_path / "out.safetensors")), path=tmp_path)
+    assert all(same_bits(restored[key], tensor) for key, tensor in original.items())
+
+
+def test_a_mixture_of_dtypes_needs_a_word_from_the_caller() -> None:
+    original = state_dict(golden_shapes("v2-tiny"))
+    original["pretrained.norm.weight"] = original["pretrained.norm.weight"].half()
+    with pytest.raises(CheckpointError, match="177 of float32, 1 of float16"):
+        convert(in_memory(original), V2)
+    convert(in_memory(original), Recipe(Build("v2"), "float32"))
+
+
+def test_what_inference_never_reads_may_be_of_another_dtype(tmp_path: Path) -> None:
+    original = state_dict(golden_shapes("v2-tiny"))
+    original["pretrained.mask_token"] = original["pretrained.mask_token"].half()
+    restored = invert(load_file(converted_file(in_memory(original), tmp_path / "out.safetensors")), path=tmp_path)
+    assert all(same_bits(restored[key], tensor) for key, tensor in original.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.float8_e4m3fn, torch.bool])
+def test_quantised_weights_are_refused(dtype: torch.dtype) -> None:
+    original = state_dict(golden_shapes("v2-tiny"))
+    original["pretrained.norm.weight"] = torch.zeros(128).to(dtype)
+    with pytest.raises(CheckpointError, match="quantised"):
+        convert(in_memory(original), Recipe(Build("v2"), "float32"))
+
+
+def test_a_port_without_what_inference_never_reads_converts(tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
+    unread = ("backbone.embeddings.mask_token", "neck.fusion_stage.layers.0.residual_layer1.")
+    lean = {name: tensor for name, tensor in checkpoint.tensors.items() if not name.startswith(unread)}
+    assert len(lean) == len(checkpoint.tensors) - 5
+    converted = convert(Checkpoint(checkpoint.path, "transformers", lean, ()), V2)
+    assert not any(name.startswith("unused.") for name in converted.weights)
+
+
+def test_an_unknown_name_in_a_port_is_reported_under_its_own_name(tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
+    more = {**checkpoint.tensors, "backbone.embeddings.surprise": torch.zeros(1)}
+    with pytest.raises(UnknownKeysError) as caught:
+        convert(Checkpoint(checkpoint.path, "transformers", more, ()), V2)
+    assert caught.value.unexpected == ("backbone.embeddings.surprise",)
+
+
+def test_a_port_without_a_query_is_reported(tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
+    query = "backbone.encoder.layer.2.attention.attention.query.weight"
+    del checkpoint.tensors[query]
+    with pytest.raises(UnknownKeysError) as caught:
+        convert(checkpoint, V2)
+    assert caught.value.missing == (query,)
+
+
+@pytest.mark.parametrize("layout", ["original", "distill", "transformers"])
+def test_the_size_is_told_of_any_layout(tmp_path: Path, layout: str) -> None:
+    sizes = sizes_of(read_checkpoint(make_checkpoint(tmp_path / "weights.pth", layout=layout)))  # type: ignore[arg-type]
+    assert (sizes.width, sizes.blocks, sizes.base_grid) == (128, 8, (16, 16))
+
+
+def test_bytes_are_handed_on_in_small_parts_with_progress(tmp_path: Path) -> None:
+    """A tensor of 16 MB among them."""
+    path = tmp_path / "weights.pth"
+    torch.save(state_dict({**golden_shapes("v2-tiny"), "pretrained.pos_embed": (1, 1 + 180**2, 128)}), path)
+    parts: list[int] = []
+    seen: list[tuple[int, int]] = []
+    write_converted(
+        lambda data: parts.append(len(data)),
+        convert(in_memory(torch.load(path)), V2),
+        content_hash=HASH,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert max(parts) == CHUNK
+    assert [done for done, _ in seen] == [sum(parts[: i + 1]) for i in range(len(parts))]
+    assert {total for _, total in seen} == {sum(parts)}
+
+
+ELSEWHERE = """
+import hashlib, re, sys, threading, time
+from pathlib import Path
+from depthhub.checkpoint.convert import convert
+from depthhub.checkpoint.converted import write_converted
+from depthhub.checkpoint.reading import read_checkpoint
+from depthhub.checkpoint.recipe import Recipe
+from depthhub.model.config import Build
+
+def private():
+    status = Path("/proc/self/status")
+    return int(re.search(r"RssAnon:\\s+(\\d+)", status.read_text())[1]) * 1024 if status.exists() else 0
+
+digest, before, peak = hashlib.sha256(), private(), [0]
+def write(data):
+    digest.update(data)
+    peak.append(private())
+
+write_converted(write, convert(read_checkpoint(Path(sys.argv[1])), Recipe(Build("v2"))), content_hash=sys.argv[2])
+print(digest.hexdigest(), max(peak) - before)
+"""
+
+
+@pytest.mark.parametrize(("container", "layout"), [("pth", "original"), ("safetensors", "transformers")])
+def test_another_process_makes_the_same_bytes_in_a_fraction_of_the_files_memory(
+    tmp_path: Path, container: str, layout: str
+) -> None:
+    path = make_checkpoint(tmp_path / "vits", encoder="vits", container=container, layout=layout)  # type: ignore[arg-type]
+    size = path.stat().st_size
+    assert size > 95_000_000
+    answer = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(path), HASH],
+        env={**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    digest = hashlib.sha256()
+    write_converted(digest.update, convert(read_checkpoint(path), V2), content_hash=HASH)
+    assert answer[0] == digest.hexdigest()
+    assert int(answer[1]) < size / 10, "bytes of private memory"

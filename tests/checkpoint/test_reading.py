@@ -1,0 +1,318 @@
+"""A file is what its content is, and one that holds more than tensors is not read."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import io
+import os
+import pickle
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from depthhub.checkpoint.reading import read_checkpoint
+from depthhub.errors import CheckpointError, DepthHubError, NotFoundError, UnsafeCheckpointError
+from depthhub.testing import make_checkpoint
+
+from .states import golden_shapes, same_bits, state_dict
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    return {key: tensor.clone() for key, tensor in state_dict(golden_shapes("v2-tiny")).items()}
+
+
+class RunsACommand:
+    """What an attacker puts into a pickle."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+@pytest.fixture
+def trusting_application() -> Iterator[None]:
+    """An application that told torch to accept what we never do."""
+    with torch.serialization.safe_globals([argparse.Namespace, os.mkdir]):
+        yield
+
+
+@pytest.mark.parametrize("container", ["pth", "legacy", "safetensors"])
+@pytest.mark.parametrize("suffix", [".pth", ".bin", ".safetensors", ".ckpt", ""])
+def test_the_content_decides_and_not_the_suffix(tmp_path: Path, container: str, suffix: str) -> None:
+    path = make_checkpoint(tmp_path / f"weights{suffix}", container=container)  # type: ignore[arg-type]
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.layout == "original"
+    assert {key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()} == golden_shapes("v2-tiny")
+
+
+def mapped(tensor: Tensor) -> bool:
+    """True where the tensor's memory belongs to a mapped file, as the kernel tells it."""
+    with Path("/proc/self/maps").open() as maps:
+        for line in maps:
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if start <= tensor.data_ptr() < end:
+                return "weights" in line
+    raise AssertionError("the tensor is nowhere")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks the Linux kernel")
+@pytest.mark.parametrize(("container", "suffix"), [("pth", "pth"), ("pth", "bin"), ("safetensors", "safetensors")])
+def test_tensors_are_views_of_the_mapped_file(tmp_path: Path, container: str, suffix: str) -> None:
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path / f"weights.{suffix}", container=container))  # type: ignore[arg-type]
+    assert all(mapped(tensor) for tensor in checkpoint.tensors.values())
+
+
+def test_the_values_are_those_that_were_saved(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save(state, tmp_path / "zip.pth")
+    torch.save(state, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
+    save_file(state, tmp_path / "state.safetensors")
+    for path in tmp_path.iterdir():
+        tensors = read_checkpoint(path).tensors
+        assert all(same_bits(tensors[key], state[key]) for key in state)
+
+
+def test_an_archive_without_checksums_is_read(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(state, tmp_path / "weights.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_checkpoint(tmp_path / "weights.pth").tensors.keys() == state.keys()
+
+
+def test_parameters_become_plain_tensors(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save({key: torch.nn.Parameter(tensor) for key, tensor in state.items()}, tmp_path / "weights.pth")
+    tensors = read_checkpoint(tmp_path / "weights.pth").tensors.values()
+    assert all(type(tensor) is Tensor and not tensor.requires_grad for tensor in tensors)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_a_file_that_would_run_code_is_refused_by_name_and_runs_nothing(
+    tmp_path: Path, state: dict[str, Tensor], legacy: bool
+) -> None:
+    marker = tmp_path / "ran"
+    contents = {"model": state, "evil": RunsACommand(marker), "args": argparse.Namespace(epochs=3)}
+    torch.save(contents, tmp_path / "weights.pth", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(UnsafeCheckpointError) as caught:
+        read_checkpoint(tmp_path / "weights.pth")
+    assert caught.value.offending == (f"{os.name}.mkdir", "argparse.Namespace"), "all of them, in their order"
+    assert f"{os.name}.mkdir, argparse.Namespace" in str(caught.value)
+    assert "state_dict()" in str(caught.value), "what to do next"
+    assert not marker.exists()
+
+
+@pytest.mark.usefixtures("trusting_application")
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_what_an_application_allows_torch_is_not_allowed_here(
+    tmp_path: Path, state: dict[str, Tensor], legacy: bool
+) -> None:
+    marker = tmp_path / "ran"
+    contents = {"model": state, "evil": RunsACommand(marker)}
+    torch.save(contents, tmp_path / "weights.pth", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(UnsafeCheckpointError):
+        read_checkpoint(tmp_path / "weights.pth")
+    assert not marker.exists()
+
+
+def test_a_newer_pickle_protocol_is_refused_by_name_too(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    contents = {"model": state, "one": argparse.Namespace(), "two": argparse.ArgumentParser}
+    torch.save(contents, tmp_path / "weights.pth", pickle_protocol=4)
+    with pytest.raises(UnsafeCheckpointError) as caught:
+        read_checkpoint(tmp_path / "weights.pth")
+    assert caught.value.offending == ("argparse.Namespace", "argparse.ArgumentParser")
+
+    torch.save(state, tmp_path / "plain.pth", pickle_protocol=4)
+    with pytest.raises(CheckpointError, match="pickle protocol 4"):
+        read_checkpoint(tmp_path / "plain.pth")
+
+
+def test_a_pickle_that_torch_never_wrote_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(argparse.Namespace()))
+    with pytest.raises(UnsafeCheckpointError, match=r"argparse\.Namespace"):
+        read_checkpoint(path)
+    path.write_bytes(pickle.dumps({"epoch": 3}))
+    with pytest.raises(CheckpointError, match="is a pickle, but not one"):
+        read_checkpoint(path)
+
+
+def test_a_torchscript_archive_is_refused_as_code(tmp_path: Path) -> None:
+    path = tmp_path / "scripted.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("scripted/data.pkl", pickle.dumps({}, protocol=2))
+        archive.writestr("scripted/constants.pkl", pickle.dumps((), protocol=2))
+        archive.writestr("scripted/code/__torch__.py", "")
+    with pytest.raises(UnsafeCheckpointError, match="TorchScript"):
+        read_checkpoint(path)
+
+
+def deflated(source: Path, target: Path) -> None:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+
+
+def test_a_compressed_archive_is_refused(tmp_path: Path, tiny: Path) -> None:
+    deflated(tiny, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match="compressed"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+def test_a_zip_around_a_checkpoint_is_not_taken_for_one(tmp_path: Path, tiny: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "weights.zip", "w") as archive:
+        archive.write(tiny, "weights.pth")
+    with pytest.raises(CheckpointError, match="Unpack it"):
+        read_checkpoint(tmp_path / "weights.zip")
+
+
+def test_members_that_claim_more_than_the_file_has_are_refused(tmp_path: Path, tiny: Path) -> None:
+    """Every entry of the list of members points at the same bytes: many times the file, stored once."""
+    data = tiny.read_bytes()
+    with zipfile.ZipFile(tiny) as archive:
+        start = archive.start_dir
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+    directory = data[start:]
+    for match in re.finditer(rb"PK\x01\x02", directory):
+        at = match.start()
+        sizes = largest.file_size.to_bytes(4, "little") * 2
+        directory = directory[: at + 20] + sizes + directory[at + 28 :]
+    (tmp_path / "weights.pth").write_bytes(data[:start] + directory)
+    with pytest.raises(CheckpointError, match="claim"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+def test_a_big_endian_file_is_refused_before_it_is_swapped(tmp_path: Path, tiny: Path) -> None:
+    with zipfile.ZipFile(tiny) as old, zipfile.ZipFile(tmp_path / "weights.pth", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"big" if name.endswith("/byteorder") else old.read(name))
+    with pytest.raises(CheckpointError, match="big-endian"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+def test_a_tensor_that_repeats_a_few_bytes_for_ever_is_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    endless = torch.zeros(1).expand(10**12)
+    torch.save({**state, "pretrained.norm.weight": endless}, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match="claim"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+class Claims:
+    """A tensor in a pickle, with whatever numbers an attacker likes."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.arguments = arguments
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return torch._utils._rebuild_tensor_v2, (*self.arguments, False, collections.OrderedDict())
+
+
+class Storage:
+    """Where the numbers of `Claims` are said to be."""
+
+
+def crafted(path: Path, storage_numel: int, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> Path:
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: object) -> object:
+            wanted = isinstance(value, Storage)
+            return ("storage", torch.FloatStorage, "0", "cpu", storage_numel) if wanted else None
+
+    pickled = io.BytesIO()
+    tensor = Claims(Storage(), offset, shape, stride)
+    names = ["pretrained.blocks.0.norm1.weight", "depth_head.projects.0.bias"]
+    Pickler(pickled, protocol=2).dump(dict.fromkeys(names, tensor))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", pickled.getvalue())
+        archive.writestr("x/byteorder", "little")
+        archive.writestr("x/version", "3\n")
+        archive.writestr("x/data/0", bytes(400))
+    return path
+
+
+def test_the_crafted_file_is_sound_where_its_numbers_are(tmp_path: Path) -> None:
+    assert read_checkpoint(crafted(tmp_path / "x.pth", 100, 0, (50,), (1,))).layout == "original"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (10**9, 0, (10**9,), (1,)),
+        (-10, 0, (10,), (1,)),
+        (100, -5, (10,), (1,)),
+        (100, 50, (10,), (-1,)),
+        (100, 10**15, (10,), (1,)),
+        (100, 0, (-10,), (1,)),
+    ],
+)
+def test_tensors_outside_of_their_file_are_refused(
+    tmp_path: Path, numbers: tuple[int, int, tuple[int, ...], tuple[int, ...]]
+) -> None:
+    with pytest.raises(CheckpointError):
+        read_checkpoint(crafted(tmp_path / "x.pth", *numbers))
+
+
+JUNK = {
+    "empty": (b"", "it is empty"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS pointer"),
+    "page": (b"\xef\xbb\xbf\n <!DOCTYPE html><html>", "web page"),
+    "json": (b'{"error":"Repository not found"}', "neither torch.save's format nor safetensors"),
+    "noise": (b"\x93NUMPY\x01\x00", "NUMPY"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), JUNK.values(), ids=JUNK)
+def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path: Path, data: bytes, words: str) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        read_checkpoint(path)
+    assert caught.value.path == path
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("container", ["pth", "legacy", "safetensors"])
+@pytest.mark.parametrize("kept", [1, 7, 12, 100, 5_000, 0.5, -1])
+def test_a_file_that_was_cut_short_is_an_error_that_says_so(tmp_path: Path, container: str, kept: float) -> None:
+    path = make_checkpoint(tmp_path / "weights", container=container)  # type: ignore[arg-type]
+    data = path.read_bytes()
+    cut = int(len(data) * kept) if 0 < kept < 1 else int(kept)
+    path.write_bytes(data[:cut])
+    with pytest.raises(CheckpointError, match=r"cut short|damaged|no checkpoint"):
+        read_checkpoint(path)
+
+
+def test_an_old_tar_file_of_torch_is_refused(tmp_path: Path, tiny: Path) -> None:
+    with tarfile.open(tmp_path / "weights.pth", "w") as archive:
+        archive.add(tiny, "tensors")
+    with pytest.raises(CheckpointError):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+def test_a_folder_a_missing_file_and_a_pipe_are_errors_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="folder"):
+        read_checkpoint(tmp_path)
+    with pytest.raises(NotFoundError):
+        read_checkpoint(tmp_path / "nothing.pth")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(CheckpointError, match="regular file"):
+            read_checkpoint(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions bind neither Windows nor root")
+def test_a_file_that_may_not_be_read_is_an_error_of_ours(tmp_path: Path, tiny: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(tiny.read_bytes())
+    path.chmod(0)
+    with pytest.raises(DepthHubError, match="cannot be read"):
+        read_checkpoint(path)

@@ -1,0 +1,78 @@
+"""A bar on a terminal, lines in a log, nothing when quiet."""
+
+import io
+
+from depthhub.cli.progress_bar import Bar, Indicator, Lines, indicator
+from depthhub.progress import Progress
+
+MB = 1_000_000
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_log_gets_a_line_per_stage_and_one_now_and_then():
+    said, now = [], [0.0]
+    lines = Lines(said.append, clock=lambda: now[0])
+    for second in range(25):
+        now[0] = float(second)
+        lines.report(Progress("vits", "downloading", (10 + second) * MB, 100 * MB))
+    lines.report(Progress("vits", "converting", 0, 100 * MB))
+    assert said == [
+        "vits: downloading 100 MB",
+        "vits: downloading 100 MB: 20 MB done (20%), 1 MB/s",
+        "vits: downloading 100 MB: 30 MB done (30%), 1 MB/s",
+        "vits: converting 100 MB",
+    ]
+
+
+def test_a_log_says_for_whom_it_waits():
+    said = []
+    Lines(said.append).report(Progress("vits", "waiting", detail="process 12 on this machine"))
+    assert said == ["vits: waiting (process 12 on this machine)"]
+
+
+def test_a_terminal_gets_bytes_speed_and_what_is_being_done(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with indicator(quiet=False, note=print) as bar:
+        assert isinstance(bar, Bar)
+        bar.report(Progress("vits", "resolving"))
+        bar.report(Progress("vits", "downloading", 0, 100 * MB))
+        bar.report(Progress("vits", "downloading", 40 * MB, 100 * MB))
+        drawn_of_download = bar._bar.format_dict
+        bar.report(Progress("vits", "converting", 1, 100 * MB))
+    assert (drawn_of_download["n"], drawn_of_download["total"]) == (40 * MB, 100 * MB)
+    text = terminal.getvalue()
+    for part in ("vits: resolving", "vits: downloading", "100M", "B/s", "vits: converting"):
+        assert part in text
+    assert text.endswith("\r")  # the bar is gone when the work is done
+
+
+def test_a_transfer_that_starts_anew_goes_back(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with Bar() as bar:
+        bar.report(Progress("vits", "downloading", 40, 100))
+        bar.report(Progress("vits", "downloading", 5, 100))
+        assert bar._bar.n == 5
+
+
+def test_quiet_shows_nothing(capsys):
+    with indicator(quiet=True, note=print) as bar:
+        assert type(bar) is Indicator
+        bar.report(Progress("vits", "downloading", 1, 2))
+        bar.count(0, 3, "photo.jpg")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_message_is_written_above_the_bar(monkeypatch):
+    from depthhub.cli.console import Console
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with Bar() as bar:
+        bar.report(Progress("vits", "downloading", 40, 100))
+        Console().warning("look out")
+    assert "depthhub: warning: look out\n" in terminal.getvalue().replace("\r", "")

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from depthhub.model.dpt import DPT
+from depthhub.testing import reference_image
+
+from ..conftest import GOLDEN
+
+Python = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def cache(hub_environment: Path) -> Path:
+    """The cache's root, in an environment of the test's own."""
+    return hub_environment / "depthhub"
+
+
+@pytest.fixture
+def python() -> Python:
+    """Runs code in a fresh process with this test's environment; its stdout and stderr are text."""
+
+    def run(code: str, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code, *args], check=check, text=True, capture_output=True, timeout=120
+        )
+
+    return run
+
+
+def golden_difference(model: DPT, name: str) -> float:
+    """Largest difference to the authors' output, in units of its standard deviation, over all stored inputs."""
+    worst = 0.0
+    for case, expected in load_file(GOLDEN / f"{name}.safetensors").items():
+        size, _, every = case.partition("/every")
+        height, width = map(int, size.split("x"))
+        with torch.inference_mode():
+            depth = model(torch.from_numpy(reference_image(height, width)))[0, :: int(every), :: int(every)]
+        worst = max(worst, float((depth - expected).abs().max() / expected.std()))
+    return worst

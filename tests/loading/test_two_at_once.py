@@ -1,0 +1,57 @@
+"""Processes that want the same thing at the same time, or that die on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from depthhub import from_pretrained
+from depthhub.testing import Fault, LocalHub
+
+from .conftest import golden_difference
+
+pytestmark = [
+    pytest.mark.allow_hosts(["127.0.0.1"]),
+    pytest.mark.skipif(sys.platform == "win32", reason="kills processes as POSIX does"),
+]
+
+PREWARM = "import depthhub; print(depthhub.prewarm(['owner/repo/tiny.pth'], family='v2')[0].cached)"
+
+
+def start() -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", PREWARM], stdout=subprocess.PIPE, text=True)
+
+
+def test_workers_that_start_together_download_once(local_hub: LocalHub, tiny: Path, cache: Path) -> None:
+    local_hub.add_file("owner/repo", "tiny.pth", tiny)
+    local_hub.inject(Fault.trickle(size=200_000, pause=0.05))  # long enough for all of them to arrive
+    workers = [start() for _ in range(4)]
+    said = sorted(worker.communicate(timeout=120)[0].strip() for worker in workers)
+    assert said == ["False", "True", "True", "True"]
+    assert sum(request.host == "cdn" for request in local_hub.requests) == 1
+    assert len(list(cache.rglob("weights.safetensors"))) == 1
+
+
+def test_a_killed_download_is_taken_up_where_it_ended(local_hub: LocalHub, tiny: Path, cache: Path) -> None:
+    local_hub.add_file("owner/repo", "tiny.pth", tiny)
+    local_hub.inject(Fault.stall(60, after=3_000_000))
+    worker = start()
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > 2_000_000 for path in cache.rglob("*.part")):
+        assert time.monotonic() < deadline
+        assert worker.poll() is None
+        time.sleep(0.02)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.communicate()
+    local_hub.clear_log()
+    model = from_pretrained("owner/repo/tiny.pth", family="v2")
+    assert golden_difference(model, "v2-tiny") <= 1e-4
+    [request] = [request for request in local_hub.requests if request.host == "cdn"]
+    assert request.range is not None
+    assert not list(cache.rglob("*.part"))

@@ -1,0 +1,83 @@
+"""With the entry present a call opens and maps one file, and does nothing else. These are structure, not timings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from depthhub import from_pretrained, prewarm
+from depthhub.testing import LocalHub
+
+from .conftest import Python
+
+WATCHED = """
+import sys
+events = []
+NEVER = ("os.mkdir", "os.rename", "os.remove", "os.utime", "os.chmod", "fcntl.flock", "fcntl.lockf")
+def watch(event, args):
+    writes = event == "open" and (args[2] & 0o3 or (isinstance(args[1], str) and set(args[1]) & set("wax+")))
+    lists = event in ("os.listdir", "os.scandir") and str(args[0]).startswith(sys.argv[2])
+    if writes and "__pycache__" not in str(args[0]) or lists or event in NEVER or event.startswith("socket."):
+        events.append(f"{event} {args}")
+import torch, safetensors.torch
+import depthhub
+sys.addaudithook(watch)
+model = depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2])
+print([event for event in events if "__pycache__" not in event])
+print(sorted(name for name in ("huggingface_hub", "filelock", "PIL", "requests", "httpx", "httpx2") if name in sys.modules))
+"""
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_warm_call_opens_no_socket_takes_no_lock_and_writes_nothing(
+    local_hub: LocalHub, tiny: Path, cache: Path, python: Python
+) -> None:
+    local_hub.add_file("owner/repo", "tiny.pth", tiny)
+    prewarm(["owner/repo/tiny.pth"], family="v2", cache_dir=cache)
+    events, modules = python(WATCHED, "owner/repo/tiny.pth", str(cache)).stdout.splitlines()
+    assert events == "[]"
+    assert "huggingface_hub" not in modules
+    assert "filelock" not in modules
+
+
+def test_the_parameters_are_the_map_itself(tiny: Path, cache: Path) -> None:
+    model = from_pretrained(tiny, family="v2", cache_dir=cache)
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("tells from /proc where a tensor's memory lies")
+    spans = [
+        tuple(int(end, 16) for end in line.split()[0].split("-"))
+        for line in maps.read_text().splitlines()
+        if line.endswith(str(model.provenance.path))
+    ]
+    for name, parameter in model.named_parameters():
+        address = parameter.data_ptr()
+        assert any(start <= address < end for start, end in spans), f"{name} is a copy"
+
+
+@pytest.mark.parametrize("code", ["import depthhub", "import depthhub; depthhub.list_models()", "import depthhub.cli"])
+def test_nothing_slow_is_imported_early(python: Python, code: str) -> None:
+    heavy = "torch huggingface_hub numpy PIL safetensors tqdm filelock".split()
+    found = python(f"import sys\n{code}\nprint([m for m in {heavy} if m in sys.modules])").stdout.strip()
+    assert found == "[]"
+
+
+def test_prewarming_what_is_there_needs_no_torch(tiny: Path, cache: Path, python: Python) -> None:
+    prewarm([tiny], family="v2", cache_dir=cache)
+    code = """
+import sys, depthhub
+[done] = depthhub.prewarm([sys.argv[1]], family="v2", cache_dir=sys.argv[2])
+print(done.cached, "torch" in sys.modules, "huggingface_hub" in sys.modules)
+"""
+    assert python(code, str(tiny), str(cache)).stdout.split() == ["True", "False", "False"]
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    import depthhub
+
+    for name in depthhub.__all__:
+        assert getattr(depthhub, name).__doc__, name
+    assert {"DepthModel", "from_pretrained", "identify", "list_models", "prewarm", "resolve"} == {
+        name for name in depthhub.__all__ if not name.endswith("Error")
+    }
