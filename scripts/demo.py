@@ -59,7 +59,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--hub", action="store_true", help="use the real Hugging Face Hub and the real vits")
     parser.add_argument("--image", type=Path, default=PHOTO, help="a photograph (default: the one that ships)")
-    parser.add_argument("--out", type=Path, default=HERE / ".demo", help="folder for the cache and the picture; emptied")
+    parser.add_argument("--out", type=Path, default=HERE / ".demo", help="folder for cache and picture; emptied")
     args = parser.parse_args()
 
     shutil.rmtree(args.out, ignore_errors=True)
@@ -81,8 +81,9 @@ def main() -> int:
         picture = draw(source, family, args.image, args.out, story)
     second = second_process(source, family, story)
     print()
-    print(f"first call, everything included   {first * 1e3:9.1f} ms   (download, verify, infer, convert, publish, load)")
-    print(f"second process, from the cache    {second * 1e3:9.1f} ms   ({first / second:,.0f} x faster; no network, no lock)")
+    ratio = f"{first / second:,.0f} times faster"
+    print(f"first call, everything included   {first * 1e3:9.1f} ms   download, verify, infer, convert, publish, load")
+    print(f"second process, from the cache    {second * 1e3:9.1f} ms   {ratio}; no network, no lock")
     print(f"depth picture                     {picture}")
     if not args.hub:
         print("The weights are made by a rule: the picture shows that every step ran, not depth.")

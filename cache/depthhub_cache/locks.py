@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ def _whom(holder: Path) -> str:
         with holder.open("rb") as file:
             facts = parse_object(file.read(4097), limit=4096)
         owner = Owner.parse(str(facts["owner"]))
-        host, since = str(facts["host"])[:64], datetime.fromisoformat(str(facts["since"]))
+        host, since = re.sub(r"[^\w.-]", "_", str(facts["host"]))[:64], datetime.fromisoformat(str(facts["since"]))
     except (OSError, ValueError, KeyError):
         owner = None
     if owner is None or owner.is_gone():

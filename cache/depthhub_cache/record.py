@@ -34,7 +34,7 @@ class Record:
     about: Mapping[str, Any] = field(hash=False)
 
     def to_bytes(self) -> bytes:
-        """Raises TypeError or ValueError where `about` is not plain JSON, or larger than would be read back."""
+        """Raises TypeError or ValueError where `about` is not plain JSON."""
         facts = {
             "schema": self.schema,
             "key": self.key,
@@ -44,10 +44,7 @@ class Record:
             "created_at": self.created_at,
             "about": dict(self.about),
         }
-        data = json.dumps(facts, indent=2, allow_nan=False).encode("ascii") + b"\n"
-        if len(data) > LIMIT:
-            raise ValueError(f"a record of {len(data):,} bytes is larger than the {LIMIT:,} that are read back")
-        return data
+        return json.dumps(facts, indent=2, allow_nan=False).encode("ascii") + b"\n"
 
     @classmethod
     def parse(cls, data: bytes) -> Record:

@@ -123,9 +123,7 @@ class HubError(DepthHubError, ConnectionError):
 class HubTimeoutError(HubError, TimeoutError):
     """A limit of the settings was reached. `limit` names the setting, `seconds` is its value."""
 
-    def __init__(
-        self, message: str, *, source: str, limit: str, seconds: float, status: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, source: str, limit: str, seconds: float, status: int | None = None) -> None:
         super().__init__(message, source=source, status=status)
         self.limit = limit
         self.seconds = seconds

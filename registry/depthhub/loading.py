@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from depthhub_cache.entry import Entry
 from depthhub_cache.identity import Key, make_key
-from depthhub_cache.store import Entry, Store
+from depthhub_cache.store import Store
 
 from .progress import Progress, Report
 from .steps.decide import decide

@@ -11,7 +11,7 @@ from depthhub_cache.identity import ContentHash, Key
 from .checkpoint.recipe import Recipe
 
 if TYPE_CHECKING:
-    from depthhub_cache.store import Entry
+    from depthhub_cache.entry import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

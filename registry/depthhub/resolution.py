@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from depthhub_cache.entry import Entry
 from depthhub_cache.identity import ContentHash, Key
-from depthhub_cache.store import Entry, Store
+from depthhub_cache.store import Store
 
 from .errors import FamilyError, OfflineError
 from .loading import key_of

@@ -2,7 +2,7 @@
 
 An equivalent of the authors' module made from the key list alone, so that no foreign code is needed: the same layers
 of torch.nn with the same shapes under the same names, initialised as theirs are (torch's defaults for the head; for the
-encoder torch's defaults first and then `trunc_normal_`, as DINOv2 does). It has no forward: loading is what is measured.
+encoder torch's defaults first, then `trunc_normal_`, as DINOv2 does). It has no forward: loading is what is measured.
 """
 
 from __future__ import annotations

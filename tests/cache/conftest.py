@@ -10,12 +10,15 @@ import pytest
 
 from depthhub_cache.store import Store
 
+from .samples import memory_folder
+
 Mount = Callable[[str], Path]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "cache")
+def store() -> Iterator[Store]:
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+        yield Store(Path(folder) / "cache")
 
 
 @pytest.fixture

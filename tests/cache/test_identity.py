@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depthhub_cache.identity import ContentHash, is_file_name, is_sha256, make_key
@@ -18,6 +18,7 @@ def test_a_key_is_the_same_for_ever() -> None:
     assert make_key(HASH, recipe) == "744ce5f5b8a50d275abab4d4aafa9ddab8f6341138b2c7cd950be1d9013d8191"
 
 
+@settings(deadline=None, max_examples=50)
 @given(_RECIPES)
 def test_the_order_of_a_recipe_does_not_matter(recipe: dict[str, object]) -> None:
     backwards = dict(reversed(list(recipe.items())))
@@ -25,6 +26,7 @@ def test_the_order_of_a_recipe_does_not_matter(recipe: dict[str, object]) -> Non
     assert is_sha256(make_key(HASH, recipe))
 
 
+@settings(deadline=None, max_examples=50)
 @given(_RECIPES, st.text(), _VALUES)
 def test_another_recipe_or_file_has_another_key(recipe: dict[str, object], name: str, value: object) -> None:
     assert make_key(HASH, recipe) != make_key(ContentHash("f" * 64), recipe)

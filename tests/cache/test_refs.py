@@ -6,24 +6,30 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depthhub_cache.refs import ref_path
 from depthhub_cache.store import Store
 
-from .samples import key_of, killed_in_a_child, needs_fork
+from .children import killed_in_a_child, needs_fork
+from .samples import key_of, memory_folder
 
 _PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
 
 
+@settings(deadline=None, max_examples=30)
 @given(name=st.text(), data=st.dictionaries(st.text(), _PLAIN, max_size=4))
 def test_any_name_and_any_plain_data_come_back(name: str, data: dict[str, object]) -> None:
-    with tempfile.TemporaryDirectory() as root:
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as root:
         store = Store(Path(root))
         store.remember(name, {"before": 1})
         store.remember(name, data)
@@ -71,7 +77,7 @@ def test_what_is_too_large_to_be_recalled_is_not_remembered(store: Store) -> Non
 def test_killed_at_any_line_a_process_leaves_the_old_answer_or_the_new_one(store: Store) -> None:
     store.remember("vits", {"number": 0})
     seen = set()
-    for line in range(1, 1000, 2):
+    for line in range(1, 1000, 4):
         before = store.recall("vits")
         killed = killed_in_a_child(lambda line=line: store.remember("vits", {"number": line}), at_line=line)
         after = store.recall("vits")

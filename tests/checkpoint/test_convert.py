@@ -24,6 +24,7 @@ from depthhub.errors import CheckpointError, UnknownKeysError
 from depthhub.model.config import Build
 from depthhub.model.dpt import DPT
 from depthhub.testing import make_checkpoint
+from depthhub.testing.shapes import Size
 from depthhub_cache.identity import ContentHash
 
 from .states import golden_shapes, same_bits, state_dict
@@ -48,8 +49,9 @@ def in_memory(tensors: Mapping[str, Tensor]) -> Checkpoint:
     return Checkpoint(Path("some.pth"), "original", dict(tensors), ())
 
 
-@pytest.mark.parametrize("encoder", ["tiny", "tiny-swiglu"])
-@pytest.mark.parametrize("container", ["pth", "legacy", "safetensors"])
+@pytest.mark.parametrize(
+    ("encoder", "container"), [("tiny", "pth"), ("tiny", "legacy"), ("tiny-swiglu", "safetensors")]
+)
 def test_a_file_converted_and_inverted_is_the_original_state_dict(tmp_path: Path, encoder: str, container: str) -> None:
     checkpoint = read_checkpoint(make_checkpoint(tmp_path / "weights", encoder=encoder, container=container))  # type: ignore[arg-type]
     restored = invert(load_file(converted_file(checkpoint, tmp_path / "out.safetensors")), path=tmp_path)
@@ -69,10 +71,8 @@ def test_a_file_converted_and_inverted_is_the_original_state_dict(tmp_path: Path
     ],
     ids=str,
 )
-@pytest.mark.parametrize("encoder", ["tiny", "tiny-swiglu"])
-def test_the_same_weights_give_the_same_bytes_however_they_are_packed(
-    tmp_path: Path, encoder: str, how: dict[str, object]
-) -> None:
+def test_the_same_weights_give_the_same_bytes_however_they_are_packed(tmp_path: Path, how: dict[str, object]) -> None:
+    encoder = "tiny-swiglu" if "layout" in how else "tiny"
     plain = make_checkpoint(tmp_path / "plain.pth", encoder=encoder)
     other = make_checkpoint(tmp_path / "other.pth", encoder=encoder, **how)  # type: ignore[arg-type]
     assert converted_bytes(other) == converted_bytes(plain)
@@ -115,8 +115,8 @@ def test_the_names_and_shapes_are_those_of_the_model(tmp_path: Path, encoder: st
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-@pytest.mark.parametrize("stored", [torch.float32, torch.float16])
-def test_a_recipe_may_cast(tmp_path: Path, dtype: str, stored: torch.dtype) -> None:
+def test_a_recipe_may_cast(tmp_path: Path, dtype: str) -> None:
+    stored = torch.float16 if dtype == "float32" else torch.float32
     original = {key: tensor / 7 for key, tensor in state_dict(golden_shapes("v2-tiny"), stored).items()}
     out = converted_file(in_memory(original), tmp_path / "out.safetensors", Recipe(Build("v2"), dtype))  # type: ignore[arg-type]
     restored = invert(load_file(out), path=out)
@@ -238,9 +238,10 @@ print(digest.hexdigest(), max(peak) - before)
 def test_another_process_makes_the_same_bytes_in_a_fraction_of_the_files_memory(
     tmp_path: Path, container: str, layout: str
 ) -> None:
-    path = make_checkpoint(tmp_path / "vits", encoder="vits", container=container, layout=layout)  # type: ignore[arg-type]
+    encoder = Size(width=384, blocks=4, reassembly_channels=(48, 96, 192, 384), fusion_channels=64)
+    path = make_checkpoint(tmp_path / "weights", encoder=encoder, container=container, layout=layout)  # type: ignore[arg-type]
     size = path.stat().st_size
-    assert size > 95_000_000
+    assert size > 40_000_000
     answer = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(path), HASH],
         env={**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "OMP_NUM_THREADS": "1"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,8 @@ def test_the_data_and_every_tensor_of_whole_cache_lines_begin_on_one(tmp_path: P
     """An odd size, so that some tensors are no multiple of 64 bytes; and one tensor of another dtype."""
     size = Size(width=64, blocks=4, reassembly_channels=(3, 5, 7, 9), fusion_channels=10, base_grid=3, head_channels=11)
     state = state_dict(original_shapes(size), dtype)
-    state["pretrained.mask_token"] = state["pretrained.mask_token"].bfloat16()
+    never_read = "depth_head.scratch.refinenet4.resConfUnit1.conv1.bias"
+    state[never_read] = state[never_read].bfloat16()
     path = tmp_path / "out.safetensors"
     with path.open("wb") as file:
         checkpoint = Checkpoint(Path("some.pth"), "original", state, ())
@@ -132,15 +134,24 @@ def test_another_layout_version_is_refused_with_both_numbers(converted: Path, tm
 def test_damaged_words_are_an_error(converted: Path, tmp_path: Path, text: str) -> None:
     path = with_metadata(converted, tmp_path / "damaged.safetensors", text)
     for read in (read_converted, read_header):
-        with pytest.raises(CheckpointError, match="damaged"):
+        with pytest.raises(CheckpointError, match="is damaged, or of another version"):
             read(path)
+
+
+def test_a_content_hash_that_is_none_is_damage(converted: Path, tmp_path: Path) -> None:
+    _, header = raw_header(converted)
+    text = header["__metadata__"][METADATA]  # type: ignore[index]
+    assert read_header(with_metadata(converted, tmp_path / "same.safetensors", text)).content_hash == HASH
+    path = with_metadata(converted, tmp_path / "odd.safetensors", text.replace(HASH, "../../etc"))
+    with pytest.raises(CheckpointError, match="content hash"):
+        read_header(path)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 8, 100, -1])
 def test_a_converted_file_that_was_cut_short_is_an_error(converted: Path, tmp_path: Path, kept: int) -> None:
     path = tmp_path / "short.safetensors"
     path.write_bytes(converted.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match=str(path)):
+    with pytest.raises(CheckpointError, match=re.escape(str(path))):
         read_converted(path)
 
 

@@ -56,6 +56,7 @@ def test_stage_names_serve_where_indices_are_left_out() -> None:
         {"backbone_config": {"out_indices": [12]}},
         {"backbone_config": {"out_indices": [3, 6, 9, 99], "num_hidden_layers": 12}},
         {"backbone_config": {"out_indices": [12, 9, 6, 3], "num_hidden_layers": 12}},
+        {"backbone_config": {"out_indices": [3, 9, 6, 12], "num_hidden_layers": 12}},
         {"backbone_config": {"out_features": ["a", "b", "c", "d"]}},
         {"backbone_config": {"out_indices": [3, 6, 9, 12], "num_hidden_layers": None}},
     ],

@@ -48,7 +48,7 @@ def trusting_application() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("container", ["pth", "legacy", "safetensors"])
-@pytest.mark.parametrize("suffix", [".pth", ".bin", ".safetensors", ".ckpt", ""])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_the_content_decides_and_not_the_suffix(tmp_path: Path, container: str, suffix: str) -> None:
     path = make_checkpoint(tmp_path / f"weights{suffix}", container=container)  # type: ignore[arg-type]
     checkpoint = read_checkpoint(path)
@@ -165,7 +165,7 @@ def deflated(source: Path, target: Path) -> None:
 
 def test_a_compressed_archive_is_refused(tmp_path: Path, tiny: Path) -> None:
     deflated(tiny, tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match="compressed"):
+    with pytest.raises(CheckpointError, match="is compressed or encrypted"):
         read_checkpoint(tmp_path / "weights.pth")
 
 
@@ -188,7 +188,7 @@ def test_members_that_claim_more_than_the_file_has_are_refused(tmp_path: Path, t
         sizes = largest.file_size.to_bytes(4, "little") * 2
         directory = directory[: at + 20] + sizes + directory[at + 28 :]
     (tmp_path / "weights.pth").write_bytes(data[:start] + directory)
-    with pytest.raises(CheckpointError, match="claim"):
+    with pytest.raises(CheckpointError, match="members claim"):
         read_checkpoint(tmp_path / "weights.pth")
 
 
@@ -203,7 +203,7 @@ def test_a_big_endian_file_is_refused_before_it_is_swapped(tmp_path: Path, tiny:
 def test_a_tensor_that_repeats_a_few_bytes_for_ever_is_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
     endless = torch.zeros(1).expand(10**12)
     torch.save({**state, "pretrained.norm.weight": endless}, tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match="claim"):
+    with pytest.raises(CheckpointError, match="tensors claim"):
         read_checkpoint(tmp_path / "weights.pth")
 
 
@@ -281,7 +281,7 @@ def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path: Path, data: bytes,
 
 
 @pytest.mark.parametrize("container", ["pth", "legacy", "safetensors"])
-@pytest.mark.parametrize("kept", [1, 7, 12, 100, 5_000, 0.5, -1])
+@pytest.mark.parametrize("kept", [1, 12, 5_000, 0.5, -1])
 def test_a_file_that_was_cut_short_is_an_error_that_says_so(tmp_path: Path, container: str, kept: float) -> None:
     path = make_checkpoint(tmp_path / "weights", container=container)  # type: ignore[arg-type]
     data = path.read_bytes()
@@ -299,7 +299,7 @@ def test_an_old_tar_file_of_torch_is_refused(tmp_path: Path, tiny: Path) -> None
 
 
 def test_a_folder_a_missing_file_and_a_pipe_are_errors_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="folder"):
+    with pytest.raises(CheckpointError, match="is a folder"):
         read_checkpoint(tmp_path)
     with pytest.raises(NotFoundError):
         read_checkpoint(tmp_path / "nothing.pth")

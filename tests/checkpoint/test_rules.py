@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depthhub.checkpoint.account import compact
 from depthhub.checkpoint.pattern import Pattern
 from depthhub.checkpoint.rules import DEPTHHUB, DISTILL, TRANSFORMERS, convert, invert
 from depthhub.errors import UnknownKeysError
@@ -181,6 +182,22 @@ def test_what_transformers_wrote_is_the_original_state_dict_with_query_key_and_v
     back = TRANSFORMERS.from_original(restored, path=PATH)
     assert back.keys() == port.keys()
     assert all(same_bits(back[key], port[key]) for key in port)
+
+
+def test_a_tensor_that_has_no_three_equal_parts_loses_nothing_but_is_reported() -> None:
+    with pytest.raises(UnknownKeysError) as caught:
+        TRANSFORMERS.from_original({"pretrained.blocks.0.attn.qkv.bias": torch.zeros(4)}, path=PATH)
+    assert "pretrained.blocks.0.attn.qkv.bias" in caught.value.misshapen[0]
+
+
+def test_numbers_in_names_are_put_together_and_gaps_shown() -> None:
+    names = [f"blocks.{n}.norm.{side}" for side in ("weight", "bias") for n in (5, 0, 1, 2, 9)]
+    assert compact([*names, "norm.weight", "blocks.07.x"]) == [
+        "blocks.{0-2,5,9}.norm.weight",
+        "blocks.{0-2,5,9}.norm.bias",
+        "norm.weight",
+        "blocks.07.x",
+    ]
 
 
 def test_query_key_and_value_are_joined_in_this_order_and_not_before_somebody_asks() -> None:

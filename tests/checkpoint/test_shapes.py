@@ -129,6 +129,8 @@ def wider(shapes: dict[str, tuple[int, ...]], width: int) -> dict[str, tuple[int
         (lambda shapes: wider(shapes, 100), "width 100 is not a multiple of 64"),
         (lambda shapes: {**shapes, "pretrained.pos_embed": (1, 251, 128)}, "250 patches, which are no square"),
         (lambda shapes: {**shapes, "pretrained.pos_embed": (1, 1, 128)}, "0 patches"),
+        (lambda shapes: wider(shapes, 0), "without a single number: pretrained.cls_token"),
+        (lambda shapes: {**shapes, "depth_head.scratch.layer1_rn.weight": (0, 16, 3, 3)}, "without a single number"),
         (lambda shapes: {**shapes, "pretrained.patch_embed.proj.weight": (128, 3, 14, 16)}, "14 x 16"),
     ],
 )

@@ -165,7 +165,9 @@ def test_a_tensor_under_a_number_is_refused(state: dict[str, Tensor]) -> None:
 def test_a_dict_that_holds_itself_ends(state: dict[str, Tensor]) -> None:
     endless: dict[str, object] = {"model": state}
     endless["self"] = endless
-    assert is_whole(unwrap(endless, path=PATH).tensors, state)
+    found = unwrap(endless, path=PATH)
+    assert is_whole(found.tensors, state)
+    assert found.decisions == ("took the 183 tensors under 'model'", "ignored 'self' (a dict of 2)")
 
 
 def test_a_checkpoint_knows_its_path(tiny: Path) -> None:

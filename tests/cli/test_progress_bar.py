@@ -51,6 +51,15 @@ def test_a_terminal_gets_bytes_speed_and_what_is_being_done(monkeypatch):
     assert text.endswith("\r")  # the bar is gone when the work is done
 
 
+def test_a_long_source_leaves_room_for_the_bar(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with Bar() as bar:
+        bar.report(Progress(f"hf://owner/repository@{'0' * 40}/folder/tiny.pth", "downloading", 0, 100 * MB))
+    assert "tiny.pth: downloading:   0%" in terminal.getvalue()
+    assert "hf://" not in terminal.getvalue()
+
+
 def test_a_transfer_that_starts_anew_goes_back(monkeypatch):
     monkeypatch.setattr("sys.stderr", Terminal())
     with Bar() as bar:

@@ -131,6 +131,9 @@ def test_a_small_file_is_read_and_verified(config, local_hub, settings):
     assert hub.read_small_file(config, settings=settings) == CONFIG
     local_hub.inject(Fault.drop(after=5))
     assert hub.read_small_file(config, settings=settings) == CONFIG
+    local_hub.inject(Fault.drop(after=5))
+    local_hub.inject(Fault.refuse_ranges())
+    assert hub.read_small_file(config, settings=settings) == CONFIG
     local_hub.inject(Fault.corrupted())
     with pytest.raises(IntegrityError):
         hub.read_small_file(config, settings=settings)

@@ -142,7 +142,7 @@ def test_a_file_with_new_content_is_a_new_entry(tmp_path: Path, cache: Path) -> 
 
 
 def test_nothing_that_tells_the_family_is_an_error_that_says_what_to_add(tiny: Path, cache: Path) -> None:
-    with pytest.raises(FamilyError, match="family='v1'.*family='v2'.*max_depth") as caught:
+    with pytest.raises(FamilyError, match=r"family='v1'.*family='v2'.*max_depth") as caught:
         from_pretrained(tiny, cache_dir=cache)
     assert caught.value.source == str(tiny)
 
@@ -150,7 +150,7 @@ def test_nothing_that_tells_the_family_is_an_error_that_says_what_to_add(tiny: P
 def test_a_file_name_only_suggests_and_a_warning_says_so(tmp_path: Path, tiny: Path, cache: Path) -> None:
     path = tmp_path / "depth_anything_v2_metric_hypersim_vits.pth"
     shutil.copy(tiny, path)
-    with pytest.warns(UserWarning, match="family='v2-metric', max_depth=20"):
+    with pytest.warns(UserWarning, match=r"family='v2-metric', max_depth=20"):
         model = from_pretrained(path, cache_dir=cache)
     assert golden_difference(model, "v2-metric-tiny-20m") <= GOLDEN_TOLERANCE
     with warnings.catch_warnings():
@@ -189,12 +189,12 @@ def test_a_family_that_cannot_be_is_refused(tiny: Path, cache: Path, options: di
 
 
 def test_a_missing_file_says_so(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(NotFoundError, match="no file .*absent.pth"):
+    with pytest.raises(NotFoundError, match=r"no file .*absent.pth"):
         from_pretrained(tmp_path / "absent.pth", family="v2", cache_dir=cache)
 
 
 def test_a_folder_is_not_a_checkpoint(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(CheckpointError, match="folder"):
+    with pytest.raises(CheckpointError, match=r"folder"):
         from_pretrained(tmp_path, family="v2", cache_dir=cache)
 
 
@@ -202,7 +202,7 @@ def test_a_pickle_with_more_than_tensors_is_refused_by_name(tmp_path: Path, cach
     path = make_checkpoint(
         tmp_path / "run.pth", encoder="tiny", wrapper="model", beside={"args": argparse.Namespace(lr=1e-4)}
     )
-    with pytest.raises(UnsafeCheckpointError, match="Namespace") as caught:
+    with pytest.raises(UnsafeCheckpointError, match=r"Namespace") as caught:
         from_pretrained(path, family="v2", cache_dir=cache)
     assert any("Namespace" in name for name in caught.value.offending)
     assert not list(cache.rglob("*.safetensors"))
@@ -245,7 +245,7 @@ def test_a_name_of_another_size_than_the_file_is_said(
     digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
     promised = checkpoint("promised", repo_id="owner/repo", filename="f.pth", encoder="vitl", sha256=digest)
     monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", promised)))
-    with pytest.raises(MismatchError, match="should be vitl .*width 128, 8 blocks"):
+    with pytest.raises(MismatchError, match=r"should be vitl .*width 128, 8 blocks"):
         from_pretrained(tiny, cache_dir=cache)
 
 
@@ -258,5 +258,5 @@ def test_a_content_hash_of_the_catalog_tells_the_family_and_a_contradiction_is_a
     monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", known)))
     assert golden_difference(from_pretrained(tiny, cache_dir=cache), "v2-metric-tiny-20m") <= GOLDEN_TOLERANCE
     for contradiction in ({"family": "v1"}, {"max_depth": 80}):
-        with pytest.raises(FamilyError, match="the catalog knows these weights as known"):
+        with pytest.raises(FamilyError, match=r"the catalog knows these weights as known"):
             from_pretrained(tiny, cache_dir=cache, **contradiction)

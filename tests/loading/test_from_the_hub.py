@@ -116,9 +116,7 @@ def test_a_hinted_commit_that_is_gone_gives_way_to_main(
     local_hub: LocalHub, commit: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
-    entry = checkpoint(
-        "gone", repo_id=REPO, filename=FILE, sha256=digest, revision="d" * 40, revision_corroborations=1
-    )
+    entry = checkpoint("gone", repo_id=REPO, filename=FILE, sha256=digest, revision="d" * 40, revision_corroborations=1)
     monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
     assert from_pretrained("gone").provenance.content_hash == digest
 
@@ -157,12 +155,12 @@ def test_a_repository_alone_is_enough_where_it_holds_one_checkpoint(local_hub: L
 
 def test_a_repository_with_several_checkpoints_asks_which(local_hub: LocalHub, commit: str, tiny: Path) -> None:
     local_hub.add_file(REPO, "other.pth", tiny)
-    with pytest.raises(SourceError, match="2 files of weights.*other.pth"):
+    with pytest.raises(SourceError, match=r"2 files of weights.*other.pth"):
         from_pretrained(REPO, family="v2")
 
 
 def test_a_mistyped_file_gets_a_suggestion(local_hub: LocalHub, commit: str) -> None:
-    with pytest.raises(NotFoundError, match="Did you mean weights/tiny.pth") as caught:
+    with pytest.raises(NotFoundError, match=r"Did you mean weights/tiny.pth") as caught:
         from_pretrained(f"{REPO}/weights/tyni.pth", family="v2")
     assert caught.value.suggestions == (FILE,)
 
@@ -181,7 +179,7 @@ def test_a_path_that_could_be_a_hub_file_too_asks_which(
 
 def test_offline_without_the_entry_says_what_to_do(local_hub: LocalHub, commit: str, pinned: str) -> None:
     for source in (SOURCE, pinned):
-        with pytest.raises(OfflineError, match="depthhub pull"):
+        with pytest.raises(OfflineError, match=r"depthhub pull"):
             from_pretrained(source, family="v2", offline=True)
     assert local_hub.requests == []
 
@@ -201,9 +199,7 @@ def test_a_file_in_the_hubs_own_cache_is_used_where_it_lies(
     from huggingface_hub import hf_hub_download
 
     theirs = Path(
-        hf_hub_download(
-            REPO, FILE, revision=commit, endpoint=local_hub.endpoint, cache_dir=hub_environment / "hub"
-        )
+        hf_hub_download(REPO, FILE, revision=commit, endpoint=local_hub.endpoint, cache_dir=hub_environment / "hub")
     )
     local_hub.clear_log()
     model = from_pretrained(pinned, offline=True)
@@ -218,9 +214,7 @@ def test_a_damaged_file_in_the_hubs_own_cache_is_left_alone_and_not_used(
     from huggingface_hub import hf_hub_download
 
     theirs = Path(
-        hf_hub_download(
-            REPO, FILE, revision=commit, endpoint=local_hub.endpoint, cache_dir=hub_environment / "hub"
-        )
+        hf_hub_download(REPO, FILE, revision=commit, endpoint=local_hub.endpoint, cache_dir=hub_environment / "hub")
     ).resolve()
     damaged = bytearray(theirs.read_bytes())
     damaged[len(damaged) // 2] ^= 1

@@ -25,7 +25,8 @@ import depthhub
 sys.addaudithook(watch)
 model = depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2])
 print([event for event in events if "__pycache__" not in event])
-print(sorted(name for name in ("huggingface_hub", "filelock", "PIL", "requests", "httpx", "httpx2") if name in sys.modules))
+CLIENTS = ("huggingface_hub", "filelock", "PIL", "requests", "httpx", "httpx2")
+print(sorted(name for name in CLIENTS if name in sys.modules))
 """
 
 
@@ -58,7 +59,7 @@ def test_the_parameters_are_the_map_itself(tiny: Path, cache: Path) -> None:
 
 @pytest.mark.parametrize("code", ["import depthhub", "import depthhub; depthhub.list_models()", "import depthhub.cli"])
 def test_nothing_slow_is_imported_early(python: Python, code: str) -> None:
-    heavy = "torch huggingface_hub numpy PIL safetensors tqdm filelock".split()
+    heavy = ["torch", "huggingface_hub", "numpy", "PIL", "safetensors", "tqdm", "filelock"]
     found = python(f"import sys\n{code}\nprint([m for m in {heavy} if m in sys.modules])").stdout.strip()
     assert found == "[]"
 

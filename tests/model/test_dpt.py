@@ -20,6 +20,12 @@ def test_building_a_model_draws_no_random_numbers(tiny_model: DPT) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_every_normalisation_has_dinov2s_epsilon(tiny_model: DPT) -> None:
+    # Too small a difference for the golden outputs to show.
+    epsilons = [module.eps for module in tiny_model.modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert epsilons == [1e-6] * (2 * 8 + 1)
+
+
 def test_every_image_of_a_batch_is_seen_alone(tiny_model: DPT, pixels: Tensor, depth: Tensor) -> None:
     with torch.no_grad():
         both = tiny_model(torch.cat((pixels.flip(-1), pixels)))

@@ -12,17 +12,19 @@ from depthhub.testing.reference import reference_image
 
 from .golden_models import GOLDEN, converted, golden_build, golden_model, golden_shapes
 
-NAMES = sorted((file.stem for file in GOLDEN.glob("*.safetensors")), key=lambda name: name.split("-")[-1::-1])
-SLOW = [name for name in NAMES if "vitb" in name or "vitl" in name]
+SIZES = ("tiny", "vits", "vitb", "vitl")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
-        for name in sorted(NAMES, key=lambda name: "vitl" in name)
-    ],
-)
+def _size(name: str) -> str:
+    return next(part for part in name.split("-") if part in SIZES)
+
+
+# Size after size: the weights of one stay in memory for its next family.
+NAMES = sorted((file.stem for file in GOLDEN.glob("*.safetensors")), key=lambda name: (SIZES.index(_size(name)), name))
+MARKED = [pytest.param(name, marks=pytest.mark.slow if _size(name) in ("vitb", "vitl") else ()) for name in NAMES]
+
+
+@pytest.mark.parametrize("name", MARKED)
 def test_the_depth_equals_the_authors(name: str) -> None:
     model = golden_model(name)
     with safe_open(GOLDEN / f"{name}.safetensors", "pt") as file:

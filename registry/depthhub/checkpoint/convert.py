@@ -20,7 +20,7 @@ from .layouts import TABLES
 from .reading import Checkpoint
 from .recipe import Recipe
 from .rules import DEPTHHUB
-from .shapes import Sizes, config_of, describe, is_unused, original_shapes
+from .shapes import Shape, Sizes, describe, infer_config, is_unused, original_shapes
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """What a model computes in."""
@@ -50,16 +50,15 @@ def convert(checkpoint: Checkpoint, recipe: Recipe) -> Converted:
     CheckpointError where its size or its dtypes are of none that can be built.
     """
     weights = _original_weights(checkpoint)
-    sizes = _sizes(weights, checkpoint.path)
-    config = config_of(sizes, recipe.build, path=checkpoint.path)
+    config = infer_config(_shapes(weights), recipe.build, path=checkpoint.path)
     _require_floats(weights, recipe, checkpoint.path)
-    in_order = {name: weights[name] for name in original_shapes(sizes) if name in weights}
+    in_order = {name: weights[name] for name in original_shapes(config) if name in weights}
     return Converted(config, recipe, DEPTHHUB.from_original(in_order, path=checkpoint.path))
 
 
 def sizes_of(checkpoint: Checkpoint) -> Sizes:
     """What a checkpoint's shapes tell of it: everything but the family. Raises what `convert` raises."""
-    return _sizes(_original_weights(checkpoint), checkpoint.path)
+    return describe(_shapes(_original_weights(checkpoint)), path=checkpoint.path)
 
 
 def _original_weights(checkpoint: Checkpoint) -> Mapping[str, Weight]:
@@ -68,8 +67,8 @@ def _original_weights(checkpoint: Checkpoint) -> Mapping[str, Weight]:
     return TABLES[checkpoint.layout].to_original(checkpoint.tensors, path=checkpoint.path)
 
 
-def _sizes(weights: Mapping[str, Weight], path: Path) -> Sizes:
-    return describe({name: tuple(weight.shape) for name, weight in weights.items()}, path=path)
+def _shapes(weights: Mapping[str, Weight]) -> dict[str, Shape]:
+    return {name: tuple(weight.shape) for name, weight in weights.items()}
 
 
 def _require_floats(weights: Mapping[str, Weight], recipe: Recipe, path: Path) -> None:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depthhub_cache.identity import ContentHash
 from safetensors import SafetensorError, safe_open
+
+from depthhub_cache.identity import ContentHash
 
 from ..errors import CheckpointError
 from .header import METADATA, ConvertedHeader

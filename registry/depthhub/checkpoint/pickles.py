@@ -80,7 +80,7 @@ def refuse_foreign_in_zip(path: Path) -> None:
     _require_stored(path, members, size)
     with path.open("rb") as file:
         pickle = _only_pickle(path, members)
-        scanned = _scan(BytesIO(_content(file, pickle)), path)
+        scanned = _scan(BytesIO(_content(file, pickle, limit=PICKLE_LIMIT)), path)
         _refuse(path, scanned.imports)
         if scanned.protocol > SAFE_PROTOCOL:
             raise CheckpointError(
@@ -89,7 +89,7 @@ def refuse_foreign_in_zip(path: Path) -> None:
                 path=path,
             )
         for member in members:
-            if member.filename.endswith("/byteorder") and _content(file, member) != b"little":
+            if member.filename.endswith("/byteorder") and _content(file, member, limit=8) != b"little":
                 raise CheckpointError(
                     f"{path} was written on a big-endian machine. Save it again on a little-endian one.", path=path
                 )
@@ -130,12 +130,12 @@ def _only_pickle(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     return pickles[0]
 
 
-def _content(file: IO[bytes], member: zipfile.ZipInfo) -> bytes:
-    """The bytes of a stored member. Not ZipFile.read: it wants checksums, which torch can be told not to write."""
+def _content(file: IO[bytes], member: zipfile.ZipInfo, *, limit: int) -> bytes:
+    """The first bytes of a stored member. Not ZipFile.read: it wants checksums, which torch can be told to leave out."""
     file.seek(member.header_offset)
     name, extra = struct.unpack("<26xHH", file.read(30).ljust(30, b"\0"))
     file.seek(member.header_offset + 30 + name + extra)
-    return file.read(member.file_size)
+    return file.read(min(member.file_size, limit))
 
 
 class _Scanned(NamedTuple):

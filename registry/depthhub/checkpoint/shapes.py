@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..model.config import Build, Mlp, ModelConfig
-from .account import account_error
+from .account import account_error, compact
 from .recipe import UNUSED
 from .rules import DEPTHHUB
 
@@ -76,11 +76,7 @@ def infer_config(shapes: Shapes, build: Build, *, path: Path) -> ModelConfig:
 
     Raises what `describe` raises, and CheckpointError where the taps do not fit the number of blocks.
     """
-    return config_of(describe(shapes, path=path), build, path=path)
-
-
-def config_of(sizes: Sizes, build: Build, *, path: Path) -> ModelConfig:
-    """The config of a model of this size, built as `build` says. Raises CheckpointError where the taps do not fit."""
+    sizes = describe(shapes, path=path)
     try:
         return sizes.config(build)
     except ValueError as error:
@@ -120,7 +116,7 @@ def is_unused(original: str) -> bool:
     return renaming is not None and renaming.others[0].startswith(UNUSED)
 
 
-def original_shapes(sizes: Sizes) -> dict[str, Shape]:
+def original_shapes(sizes: Sizes | ModelConfig) -> dict[str, Shape]:
     """Every tensor of a model of this size, original names, in the order of the authors' state dict."""
     width, patch, grid = sizes.width, sizes.patch_size, sizes.base_grid
     shapes: dict[str, Shape] = {
@@ -135,7 +131,7 @@ def original_shapes(sizes: Sizes) -> dict[str, Shape]:
     return shapes | _head_shapes(sizes)
 
 
-def _block_shapes(block: str, sizes: Sizes) -> dict[str, Shape]:
+def _block_shapes(block: str, sizes: Sizes | ModelConfig) -> dict[str, Shape]:
     width, hidden = sizes.width, sizes.mlp_width
     if sizes.mlp == "gelu":
         mlp = _layer(f"{block}.mlp.fc1", hidden, width) | _layer(f"{block}.mlp.fc2", width, hidden)
@@ -152,7 +148,7 @@ def _block_shapes(block: str, sizes: Sizes) -> dict[str, Shape]:
     }
 
 
-def _head_shapes(sizes: Sizes) -> dict[str, Shape]:
+def _head_shapes(sizes: Sizes | ModelConfig) -> dict[str, Shape]:
     channels, fused, hidden = sizes.reassembly_channels, sizes.fusion_channels, sizes.head_channels
     shapes: dict[str, Shape] = {}
     for stage in range(TAPPED):
@@ -188,7 +184,9 @@ def _read_sizes(shapes: Shapes, path: Path) -> Sizes:
     side = math.isqrt(max(patches, 0))
 
     wrong = []
-    if width % HEAD_WIDTH or width == 0:
+    if empty := [name for name, shape in shapes.items() if 0 in shape]:
+        wrong.append(f"tensors without a single number: {', '.join(compact(empty))}")
+    if width % HEAD_WIDTH:
         wrong.append(f"width {width} is not a multiple of {HEAD_WIDTH}, the features of an attention head")
     if side == 0 or side * side != patches:
         wrong.append(f"the position embedding is for {patches} patches, which are no square grid")

@@ -30,7 +30,7 @@ class StateDict:
     decisions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Found:
     """A dict with tensors in it: `trail` leads to it, `bare` are its tensors' names without prefixes."""
 

@@ -15,6 +15,7 @@ from typing import Any
 from ..progress import Progress
 from .output import bytes_text
 
+_SHORT = 30
 _LINE_SECONDS = 10.0
 """A log gets a line this often: CI services end a job that is silent for minutes."""
 
@@ -48,10 +49,10 @@ class Bar(Indicator):
         self._of: tuple[str, ...] = ()
 
     def report(self, progress: Progress) -> None:
-        text = f"{progress.source}: {progress.stage}"
+        text = f"{_short(progress.source)}: {progress.stage}"
         if progress.detail:
             text += f" ({progress.detail})"
-        measured = progress.done > 0 or progress.total is not None
+        measured = not progress.detail and (progress.done > 0 or progress.total is not None)
         self._draw((text, str(measured)), text, progress.done, progress.total, measured)
 
     def count(self, done: int, total: int, what: str) -> None:
@@ -72,7 +73,7 @@ class Bar(Indicator):
         bar = self._bar
         bar.total = total
         bar.set_description_str(text, refresh=False)
-        bar.update(done - bar.n)  # backwards, too: a transfer that starts anew after a bad resume
+        bar.update(max(0, done - bar.n))  # backwards, too: a transfer that starts anew after a bad resume
 
 
 class Lines(Indicator):
@@ -109,6 +110,11 @@ def indicator(*, quiet: bool, note: Callable[[str], None]) -> Indicator:
     if quiet:
         return Indicator()
     return Bar() if sys.stderr.isatty() else Lines(note)
+
+
+def _short(source: str) -> str:
+    """The part of a source that leaves room for the bar: of a path or a Hub file, its last name."""
+    return source if len(source) <= _SHORT else source.rpartition("/")[2][-_SHORT:]
 
 
 def _opening(progress: Progress) -> str:

@@ -37,10 +37,6 @@ class AssignError(ValueError):
         self.misshapen = tuple(misshapen)
         self.mistyped = tuple(mistyped)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # BaseException would call the class with the message alone and lose the groups.
-        return (_restored, (str(self), self.missing, self.unexpected, self.misshapen, self.mistyped))
-
 
 def assign(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Make `tensors`, name -> tensor, the parameters of `model`, and put it in eval mode.
@@ -52,7 +48,7 @@ def assign(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     slots = {prefix + name: (module, name) for prefix, module in _modules(model) for name in _names(module)}
     _check(slots, tensors)
     for key, (module, name) in slots.items():
-        # Where load_state_dict(assign=True) arrives, without its hooks and searches, in a third of the time.
+        # Where load_state_dict(assign=True) arrives, without its hooks and searches, in half the time.
         module._parameters[name] = nn.Parameter(tensors[key])
     model.eval()
 
@@ -118,8 +114,3 @@ def _some(names: Sequence[str]) -> str:
 
 def _by(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape)) or "a scalar"
-
-
-def _restored(message: str, *groups: Sequence[str]) -> AssignError:
-    missing, unexpected, misshapen, mistyped = groups
-    return AssignError(message, missing=missing, unexpected=unexpected, misshapen=misshapen, mistyped=mistyped)

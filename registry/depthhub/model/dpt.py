@@ -54,9 +54,9 @@ class DPT(nn.Module):
         """
         rgb = rgb_tensor(image)
         size = (rgb.shape[0], rgb.shape[1])
-        weight = self.patch_embed.proj.weight
+        device = self.patch_embed.proj.weight.device
         with torch.inference_mode():
             pixels = normalised_pixels(rgb, fit(size, input_size, self.config.patch_size))
-            depth = resized_depth(self(pixels.to(weight.device, weight.dtype)), size)
+            depth = resized_depth(self(pixels.to(device)), size)
         # A copy made outside is an ordinary tensor: one of inference mode refuses `depth -= depth.min()`.
         return depth.to("cpu", copy=True)

@@ -46,7 +46,8 @@ class PatchEmbed(nn.Module):
         if height % size or width % size or not height or not width:
             raise ValueError(
                 f"pixels are {_by(pixels.shape)}, but both sides must be multiples of the patch size {size}: "
-                f"the nearest good size is {_nearest(height, size)} x {_nearest(width, size)}. model.infer(image) takes any size."
+                f"the nearest good size is {_nearest(height, size)} x {_nearest(width, size)}. "
+                "model.infer(image) takes any size."
             )
 
 

@@ -10,8 +10,8 @@ from .layers import unfilled
 
 OFFSET = 0.1
 """Added to the number of patches before the scale is taken, so that rounding never loses a patch: a work-around of
-DINO (github.com/facebookresearch/dino/issues/8) that DINOv2 kept. Every released model was trained with it, and
-resampling to the exact size instead visibly changes the depth."""
+DINO (github.com/facebookresearch/dino/issues/8) that DINOv2 kept. Resampling to the exact size instead gives other
+positions and visibly another depth."""
 
 
 class PositionEncoding(nn.Module):

@@ -59,4 +59,3 @@ def _hash_of_local(path: Path, request: Request, store: Store) -> ContentHash:
         except CacheNotWritableError as error:  # costs a second reading next time, nothing more
             log.debug("the digest of %s is not remembered: %s", path, error)
     return content_hash
-

@@ -7,9 +7,10 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from depthhub_cache.entry import Entry
 from depthhub_cache.identity import make_key
 from depthhub_cache.staging import Staging
-from depthhub_cache.store import Entry, Store
+from depthhub_cache.store import Store
 
 from ..checkpoint.convert import Converted, convert
 from ..checkpoint.converted import write_converted

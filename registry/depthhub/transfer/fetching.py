@@ -11,7 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -123,15 +123,12 @@ class _Incoming:
         for path in sorted(seeds, key=_size_of, reverse=True):
             if not 0 < _size_of(path) <= (self._promise.size or sys.maxsize):
                 continue
-            try:
-                for chunk in _read(path):
-                    self._take(chunk)
-            except _UnreadableSeed:
-                self.restart()
-                continue
-            self.joined = True
-            self.is_complete = self.size == self._promise.size
-            return
+            for chunk in _read(path):
+                self._take(chunk)
+            if self.size:
+                self.joined = True
+                self.is_complete = self.size == self._promise.size
+                return
 
     def restart(self) -> None:
         """Nothing is here any more, and nothing is known of the file but its promise."""
@@ -227,17 +224,11 @@ class _Incoming:
             self._report(Progress(self._asked.source, "downloading", self.size, self._expected))
 
 
-class _UnreadableSeed(Exception):  # noqa: N818 - a seed saves time, and no more
-    """A seed is gone, or the disk refuses it."""
-
-
-def _read(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_SEED_CHUNK):
-                yield chunk
-    except OSError as error:
-        raise _UnreadableSeed from error
+def _read(seed: Path) -> Iterator[bytes]:
+    """As much as the disk gives: a seed saves time, and no more."""
+    with suppress(OSError), seed.open("rb") as file:
+        while chunk := file.read(_SEED_CHUNK):
+            yield chunk
 
 
 def _size_of(path: Path) -> int:

@@ -1,0 +1,129 @@
+"""Rubbish is recognised as rubbish, and only when its owner is surely gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from depthhub_cache.owner import Owner
+from depthhub_cache.store import Store
+
+from .children import end, first_word_of, in_a_child, needs_fork, worker
+from .samples import files_under, publish
+
+
+def _left_by(store: Store, owner: str, *, days: float = 0.0) -> Path:
+    folder = store.root / "v1" / "tmp" / owner
+    folder.mkdir(parents=True)
+    (folder / "part").write_bytes(b"half")
+    for path in (folder / "part", folder):
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    return folder
+
+
+def test_what_a_killed_process_left_is_found_and_swept(store: Store) -> None:
+    process = worker("stage", store.root, "part")
+    path = Path(first_word_of(process))
+    assert path.parent.parent == store.root / "v1" / "tmp"
+    assert list(store.abandoned("part")) == []  # it is at work
+    assert store.sweep() == 0
+    end(process)
+    assert list(store.abandoned("part")) == [path]
+    assert list(store.abandoned("another")) == []
+    assert path.read_bytes() == b"the first half"
+    assert store.sweep() == len(b"the first half")
+    assert list((store.root / "v1" / "tmp").iterdir()) == []
+
+
+@needs_fork
+def test_what_a_killed_process_left_is_rubbish_before_anyone_waited_for_it(store: Store) -> None:
+    process = worker("stage", store.root, "part")
+    path = Path(first_word_of(process))
+    os.kill(process.pid, 9)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is a zombie
+    if sys.platform == "linux":
+        assert list(store.abandoned("part")) == [path]
+    end(process)
+
+
+def test_ones_own_work_is_never_swept(store: Store) -> None:
+    with store.stage() as staging:
+        with staging.file("part") as staged:
+            staged.write(b"half")
+        assert store.sweep() == 0
+        assert list(store.abandoned("part")) == []
+        assert staged.path.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="start times are known there")
+def test_a_later_process_with_the_same_pid_is_another_one(store: Store) -> None:
+    mine = Owner.current()
+    _left_by(store, f"{Owner(mine.host, mine.pid, mine.started + 1)}-aaaaaaaa")
+    alive = _left_by(store, f"{mine}-bbbbbbbb")
+    assert store.sweep() == len(b"half")
+    assert list((store.root / "v1" / "tmp").iterdir()) == [alive]
+
+
+@pytest.mark.parametrize("owner", ["elsewhere.0a1b2c3d-1-77-aaaaaaaa", "not_our_name", "host-1-x-y", "-1-1-1"])
+def test_what_is_not_of_this_host_goes_by_its_age_alone(store: Store, owner: str) -> None:
+    folder = _left_by(store, owner, days=6.9)
+    assert store.sweep() == 0
+    assert list(store.abandoned("part")) == []
+    for path in (folder / "part", folder):
+        os.utime(path, (time.time() - 7.1 * 86400,) * 2)
+    assert list(store.abandoned("part")) == [folder / "part"]
+    assert store.sweep() == len(b"half")
+
+
+def test_a_file_that_still_grows_keeps_its_old_directory(store: Store) -> None:
+    folder = _left_by(store, "elsewhere-1-77-aaaaaaaa", days=30)
+    os.utime(folder / "part")
+    assert store.sweep() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_in_the_staging_area_is_removed_and_not_followed(store: Store, tmp_path: Path) -> None:
+    publish(store, "vits")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_bytes(b"x" * 100)
+    mine = Owner.current()
+    link = store.root / "v1" / "tmp" / f"{Owner(mine.host, 2**22 + 1, 5)}-aaaaaaaa"
+    link.symlink_to(tmp_path / "precious")
+    assert store.sweep() < 100 + len(str(tmp_path))
+    assert not link.is_symlink()
+    assert files_under(tmp_path) == {"precious/file": 100}
+
+
+def test_an_owner_reads_back_what_it_wrote() -> None:
+    mine = Owner.current()
+    assert Owner.parse(str(mine)) == mine
+    assert mine.pid == os.getpid()
+    assert mine.is_local()
+    assert not mine.is_gone()
+    for text in ("", "host", "host-1", "host-x-1", "ho/st-1-1", f"{mine}\n", "h" * 41 + "-1-1", "host-1-" + "9" * 21):
+        assert Owner.parse(text) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pids of another kind")
+def test_a_pid_that_nobody_can_have_is_gone() -> None:
+    mine = Owner.current()
+    assert Owner(mine.host, 2**22 + 1, 5).is_gone()
+    assert Owner(mine.host, 10**19, 5).is_gone()
+    assert not Owner("elsewhere", 10**19, 5).is_gone()
+    assert not Owner(mine.host, os.getppid(), 0).is_gone()  # alive; since when is not known
+
+
+@needs_fork
+def test_a_forked_child_is_not_its_parent() -> None:
+    assert in_a_child(Owner.current) != Owner.current()
+
+
+@needs_fork
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a process of another user")
+def test_a_process_of_another_user_is_not_gone() -> None:
+    mine = Owner.current()
+    assert in_a_child(mine.is_gone, as_nobody=True) is False

@@ -1,0 +1,109 @@
+"""Every write into the store goes through `staging.py`: the package itself is read to see that none is elsewhere."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import depthhub_cache
+
+PACKAGE = Path(depthhub_cache.__file__).parent
+ONE_WRITER = "staging.py"
+
+_CHANGES = {
+    *("rename", "renames", "replace", "link", "symlink", "symlink_to", "hardlink_to", "truncate", "ftruncate"),
+    *("mkdir", "makedirs", "rmdir", "removedirs", "unlink", "remove", "rmtree", "touch", "mkfifo", "mknod"),
+    *("write_text", "write_bytes", "pwrite", "sendfile", "chmod", "utime", "chown", "fchmod", "sync", "fsync"),
+    *("copy", "copy2", "copyfile", "copytree", "move", "mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryFile"),
+}
+"""Names of os, pathlib, shutil and tempfile that change a file system."""
+
+_STRING_METHODS = {"replace"}
+
+
+def writes_in(source: str) -> list[str]:
+    """Every call in `source` that could write, with its line."""
+    tree = ast.parse(source)
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return [
+        f"line {node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _writes(node, own)
+    ]
+
+
+def _writes(call: ast.Call, own: set[str]) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    owner = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+    if name in ("open", "fdopen", "FileIO"):
+        return not _opens_for_reading(call, owner)
+    if name in _CHANGES:
+        if owner in ("store", "self", "re") or (not owner and name in own):
+            return False
+        # str.replace takes two texts, Path.replace one path
+        return not (name in _STRING_METHODS and owner != "os" and len(call.args) == 2)
+    return False
+
+
+def _opens_for_reading(call: ast.Call, owner: str) -> bool:
+    modes = [keyword.value for keyword in call.keywords if keyword.arg in ("mode", "flags")]
+    if owner == "os":
+        modes += call.args[1:2]
+        return [ast.unparse(mode) for mode in modes] == ["os.O_RDONLY"]
+    modes += call.args[:1] if owner not in ("", "io") else call.args[1:2]
+    return all(isinstance(mode, ast.Constant) and not set(str(mode.value)) & set("wxa+") for mode in modes)
+
+
+def _files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [path for path in _files() if path.name != ONE_WRITER], ids=lambda path: path.name)
+def test_no_function_but_those_of_the_staging_helper_writes(path: Path) -> None:
+    assert writes_in(path.read_text()) == []
+
+
+def test_the_staging_helper_opens_files_for_writing_only_where_there_is_none(tmp_path: Path) -> None:
+    source = (PACKAGE / ONE_WRITER).read_text()
+    opened = [found for found in writes_in(source) if "open(" in found]
+    assert len(opened) == 2
+    assert all("'xb'" in found for found in opened)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open('x', 'w')",
+        "open('x', mode='ab')",
+        "open('x', 'r+b')",
+        "open('x', mode)",
+        "path.open('xb')",
+        "path.open(mode)",
+        "io.open('x', 'w')",
+        "os.open('x', os.O_WRONLY | os.O_CREAT)",
+        "os.open('x', flags)",
+        "os.fdopen(3, 'w')",
+        "path.write_text('x')",
+        "path.write_bytes(b'')",
+        "path.touch()",
+        "path.rename(other)",
+        "path.replace(other)",
+        "os.replace('a', 'b')",
+        "shutil.copyfile('a', 'b')",
+        "shutil.rmtree('a')",
+        "tempfile.mkdtemp()",
+        "NamedTemporaryFile()",
+    ],
+)
+def test_the_reader_of_the_package_sees_a_write(line: str) -> None:
+    assert writes_in(line) != []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["open('x')", "open('x', 'rb')", "path.open('rb')", "os.open(f, os.O_RDONLY)", "text.replace('a', 'b')"],
+)
+def test_the_reader_of_the_package_lets_reading_pass(line: str) -> None:
+    assert writes_in(line) == []
