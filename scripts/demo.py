@@ -8,13 +8,14 @@ run against the real Hub with the real `vits` (99 MB), and the picture is a dept
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import shutil
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
@@ -59,11 +60,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--hub", action="store_true", help="use the real Hugging Face Hub and the real vits")
     parser.add_argument("--image", type=Path, default=PHOTO, help="a photograph (default: the one that ships)")
-    parser.add_argument("--out", type=Path, default=HERE / ".demo", help="folder for cache and picture; emptied")
+    parser.add_argument("--out", type=Path, default=HERE / ".demo", help="folder for cache and picture")
     args = parser.parse_args()
 
-    shutil.rmtree(args.out, ignore_errors=True)
-    args.out.mkdir(parents=True)
+    empty(args.out)
     os.environ["DEPTHHUB_CACHE"] = str(args.out / "cache")
     story = Story()
     with ExitStack() as stack:
@@ -90,6 +90,17 @@ def main() -> int:
     return 0
 
 
+def empty(folder: Path) -> None:
+    """A fresh folder: an earlier run's is emptied, anybody else's is left alone."""
+    mark = folder / ".made-by-scripts-demo"
+    if mark.exists():
+        shutil.rmtree(folder)
+    elif folder.exists() and any(folder.iterdir()):
+        sys.exit(f"scripts/demo: {folder} is not empty and not from an earlier run; name another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
 def local_hub(folder: Path, story: Story):
     """A Hub on loopback that offers the checkpoint, in the environment of this process and its children."""
     from depthhub.testing import LocalHub, make_checkpoint
@@ -99,7 +110,7 @@ def local_hub(folder: Path, story: Story):
     hub = LocalHub().start()
     commit = hub.add_file(REPO, FILE, checkpoint)
     os.environ.update(HF_ENDPOINT=hub.endpoint, HF_HOME=str(folder / "hf"), HF_HUB_DISABLE_TELEMETRY="1")
-    story.tell(f"a Hub on {hub.endpoint} offers {REPO} at commit {commit[:12]}")
+    story.tell(f"a Hub on {hub.endpoint} offers {REPO}, commit {commit[:12]}")
     return hub
 
 
@@ -115,7 +126,7 @@ def first_call(source: str, family: str | None, story: Story) -> float:
     start = time.perf_counter()
     model = from_pretrained(source, family=family)
     seconds = time.perf_counter() - start
-    story.tell(f"loaded: {sum(p.numel() for p in model.parameters()):,} parameters, commit {model.provenance.commit}")
+    story.tell(f"loaded: {sum(p.numel() for p in model.parameters()):,} parameters")
     return seconds
 
 
@@ -124,7 +135,9 @@ def draw(source: str, family: str | None, image: Path, out: Path, story: Story) 
 
     picture = out / f"{image.stem}-depth.png"
     options = ["--family", family] if family else []
-    if depthhub(["predict", str(image), "--model", source, *options, "--side-by-side", "-o", str(picture)]):
+    with redirect_stdout(io.StringIO()):  # it prints the picture's path, which comes at the end of this story
+        failed = depthhub(["predict", str(image), "--model", source, *options, "--side-by-side", "-o", str(picture)])
+    if failed:
         sys.exit("scripts/demo: the prediction failed")
     story.tell(f"wrote the depth picture, {picture.stat().st_size / 1e3:,.0f} kB")
     return picture

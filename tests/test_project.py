@@ -65,5 +65,5 @@ def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
     )
     assert found.returncode == 0, found.stderr
     assert (tmp_path / "demo" / "coffee-depth.png").stat().st_size > 10_000
-    for step in ("the Hub says", "downloaded and verified", "inferred", "published", "loaded", "second process"):
+    for step in ("the Hub names commit", "downloaded and verified", "inferred", "published", "loaded", "second process"):
         assert step in found.stdout

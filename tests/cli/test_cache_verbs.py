@@ -61,6 +61,27 @@ def test_a_download_with_wrong_bytes_is_code_6_and_leaves_nothing(depthhub, loca
     assert not list(cache.rglob("weights.safetensors"))
 
 
+@on_loopback
+def test_a_branch_that_moves_is_followed_only_when_asked(depthhub, local_hub: LocalHub, tiny, photo, tmp_path):
+    source = ("owner/repo/tiny.pth", "--revision", "next", *V2)
+
+    def commit(*refresh):
+        return depthhub("info", *source, *refresh, "--json").json["commit"]
+
+    local_hub.add_file("owner/repo", "tiny.pth", tiny)
+    first = local_hub.add_file("owner/repo", "one.txt", b"1", lfs=False, revision="next")
+    assert depthhub("pull", *source).code == 0
+    second = local_hub.add_file("owner/repo", "two.txt", b"2", lfs=False, revision="next")
+    assert depthhub("pull", *source).code == 0
+    assert commit() == first
+    assert depthhub("pull", *source, "--refresh").code == 0
+    assert commit() == second
+    third = local_hub.add_file("owner/repo", "three.txt", b"3", lfs=False, revision="next")
+    picture = ("-o", tmp_path / "depth.png", "--input-size", "28")
+    assert depthhub("predict", photo, "-m", *source, *picture, "--refresh").code == 0
+    assert commit() == third
+
+
 def test_quiet_pulls_without_a_word(depthhub, tiny):
     assert depthhub("pull", tiny, *V2, "--quiet").err == ""
 

@@ -60,6 +60,13 @@ def test_a_long_source_leaves_room_for_the_bar(monkeypatch):
     assert "hf://" not in terminal.getvalue()
 
 
+def test_the_bytes_of_an_earlier_try_are_not_speed(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with Bar() as bar:
+        bar.report(Progress("vits", "downloading", 40, 100))
+        assert (bar._bar.n, bar._bar.initial) == (40, 40)
+
+
 def test_a_transfer_that_starts_anew_goes_back(monkeypatch):
     monkeypatch.setattr("sys.stderr", Terminal())
     with Bar() as bar:

@@ -170,6 +170,14 @@ def test_a_server_that_never_answers_is_given_up_at_the_stall_limit(download, lo
         download(stall_timeout=0.2)
     assert time.monotonic() - began < 10
     assert (caught.value.limit, caught.value.seconds) == ("stall_timeout", 0.2)
+    assert len(download.asked) == 3
+
+
+def test_a_pause_that_would_outlast_the_total_limit_is_not_begun(download, local_hub):
+    local_hub.inject(Fault.status(503, retry_after=0.9), times=None)
+    with pytest.raises(HubTimeoutError, match="503") as caught:
+        download(total_timeout=0.5)
+    assert (caught.value.limit, caught.value.status) == ("total_timeout", 503)
 
 
 def test_a_trickle_ends_at_the_total_limit(download, local_hub):
@@ -227,8 +235,9 @@ def test_a_black_hole_is_given_up_at_the_connect_limit(download):
 
 @pytest.mark.parametrize("endpoint", ["htp://127.0.0.1", "127.0.0.1:1", "http://127.0.0.1:port", "http://"])
 def test_an_endpoint_that_is_no_address_is_an_error_of_ours(download, endpoint):
-    with pytest.raises(HubError, match="could not be fetched"):
+    with pytest.raises(HubError, match="could not be fetched") as caught:
         download(endpoint=endpoint)
+    assert "tried" not in str(caught.value)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, TimeoutError, ValueError])

@@ -131,7 +131,7 @@ def _only_pickle(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
 
 
 def _content(file: IO[bytes], member: zipfile.ZipInfo, *, limit: int) -> bytes:
-    """The first bytes of a stored member. Not ZipFile.read: it wants checksums, which torch can be told to leave out."""
+    """The first bytes of a stored member. Not ZipFile.read: it wants checksums, which torch may leave out."""
     file.seek(member.header_offset)
     name, extra = struct.unpack("<26xHH", file.read(30).ljust(30, b"\0"))
     file.seek(member.header_offset + 30 + name + extra)

@@ -73,7 +73,7 @@ class Bar(Indicator):
         bar = self._bar
         bar.total = total
         bar.set_description_str(text, refresh=False)
-        bar.update(max(0, done - bar.n))  # backwards, too: a transfer that starts anew after a bad resume
+        bar.update(done - bar.n)  # backwards, too: a transfer that starts anew after a bad resume
 
 
 class Lines(Indicator):

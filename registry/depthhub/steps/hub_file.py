@@ -42,7 +42,7 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     if offline:
         return _in_the_hubs_own_cache(wanted, entry, request)
     located = _ask_the_hub(wanted, entry, request)
-    log.info("the Hub says that %s is %s at commit %s", located.source, located.filename, located.commit)
+    log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
     remember(located, store)
     return located
 

@@ -48,7 +48,7 @@ def make(
     key = make_key(obtained.content_hash, recipe.to_json())
     about = _about(obtained, located, recipe, checkpoint.decisions)
     entry = store.publish(key, staging, weights=WEIGHTS, about=about)
-    log.info("converted and published %d bytes as entry %s", entry.record.weights_size, key)
+    log.info("converted and published %s bytes as entry %.12s", f"{entry.record.weights_size:,}", key)
     return entry
 
 

@@ -107,7 +107,7 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
                     raise
                 log.warning("%s: the commit that the catalog suggests is gone; trying the next", located.source)
                 continue
-        log.info("downloaded and verified %d bytes, sha256 %s", staged.size, content_hash)
+        log.info("downloaded and verified %s bytes, sha256 %.12s", f"{staged.size:,}", content_hash)
         if located.content_hash is None:  # the Hub could not tell it; from now on the cache can
             remember(replace(located, content_hash=content_hash), store)
         store.sweep()
