@@ -135,8 +135,9 @@ def draw(source: str, family: str | None, image: Path, out: Path, story: Story) 
 
     picture = out / f"{image.stem}-depth.png"
     options = ["--family", family] if family else []
+    command = ["predict", "--quiet", str(image), "--model", source, *options, "--side-by-side", "-o", str(picture)]
     with redirect_stdout(io.StringIO()):  # it prints the picture's path, which comes at the end of this story
-        failed = depthhub(["predict", str(image), "--model", source, *options, "--side-by-side", "-o", str(picture)])
+        failed = depthhub(command)
     if failed:
         sys.exit("scripts/demo: the prediction failed")
     story.tell(f"wrote the depth picture, {picture.stat().st_size / 1e3:,.0f} kB")

@@ -1,4 +1,4 @@
-"""One family of errors: each is caught as a DepthHubError and as the built-in that fits, and travels between processes."""
+"""One family of errors: each is also the built-in that fits, and travels between processes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import depthhub
 from depthhub import errors
 
 EXAMPLES: dict[str, tuple[errors.DepthHubError, type[BaseException]]] = {
+    "SettingsError": (errors.SettingsError("m", variable="X", value="y"), ValueError),
     "SourceError": (errors.SourceError("m", text="a b"), ValueError),
     "UnknownModelError": (errors.UnknownModelError("m", name="vitx", suggestions=["vits"]), LookupError),
     "UnsupportedModelError": (errors.UnsupportedModelError("m", name="v2-vitg", reason="why"), ValueError),
@@ -25,7 +26,10 @@ EXAMPLES: dict[str, tuple[errors.DepthHubError, type[BaseException]]] = {
     ),
     "IntegrityError": (errors.IntegrityError("m", source="a/b", expected="0", found="1"), ValueError),
     "CheckpointError": (errors.CheckpointError("m", path=Path("x.pth")), ValueError),
-    "UnsafeCheckpointError": (errors.UnsafeCheckpointError("m", path=Path("x.pth"), offending=["os.system"]), ValueError),
+    "UnsafeCheckpointError": (
+        errors.UnsafeCheckpointError("m", path=Path("x.pth"), offending=["x"]),
+        ValueError,
+    ),
     "UnknownKeysError": (errors.UnknownKeysError("m", path=Path("x.pth"), unexpected=["a"], missing=["b"]), ValueError),
     "MismatchError": (errors.MismatchError("m", path=Path("x.pth"), expected="vitl", found="vitb"), ValueError),
     "FamilyError": (errors.FamilyError("m", source="x"), ValueError),

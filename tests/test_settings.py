@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from depthhub import SettingsError
 from depthhub.settings import DEFAULT_ENDPOINT, Settings
 
 
@@ -33,7 +34,7 @@ def test_the_environment_is_read_at_each_call_not_at_import(monkeypatch: pytest.
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", ""])
 def test_a_limit_that_is_no_time_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ValueError, match="DEPTHHUB_STALL_TIMEOUT"):
+    with pytest.raises(SettingsError, match="DEPTHHUB_STALL_TIMEOUT"):
         Settings.resolve(env={"DEPTHHUB_STALL_TIMEOUT": text})
 
 

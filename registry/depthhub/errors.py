@@ -1,6 +1,7 @@
 """One family of errors. Each member is also the built-in that fits, and carries its facts as attributes.
 
 DepthHubError
+├── SettingsError (ValueError)                an environment variable that cannot be; `variable`, `value`
 ├── SourceError (ValueError)                  what was written is not a source
 ├── UnknownModelError (LookupError)           a name that is not in the catalog; `suggestions`
 ├── UnsupportedModelError (ValueError)        a known name that a plain DPT cannot express; `reason`
@@ -41,12 +42,22 @@ __all__ = [
     "MismatchError",
     "NotFoundError",
     "OfflineError",
+    "SettingsError",
     "SourceError",
     "UnknownKeysError",
     "UnknownModelError",
     "UnsafeCheckpointError",
     "UnsupportedModelError",
 ]
+
+
+class SettingsError(DepthHubError, ValueError):
+    """An environment variable that cannot be what it is: `variable` and its `value`."""
+
+    def __init__(self, message: str, *, variable: str, value: str) -> None:
+        super().__init__(message)
+        self.variable = variable
+        self.value = value
 
 
 class SourceError(DepthHubError, ValueError):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .errors import SettingsError
+
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -49,7 +51,7 @@ class Settings:
         offline: bool | None = None,
         env: Mapping[str, str] = os.environ,
     ) -> Settings:
-        """The caller's word first, then the environment, then the default. Raises ValueError on a bad number."""
+        """The caller's word first, then the environment, then the default. Raises SettingsError on a bad number."""
         root = cache_dir or env.get("DEPTHHUB_CACHE") or _platform_cache()
         return cls(
             cache_dir=Path(root).expanduser().absolute(),
@@ -80,7 +82,11 @@ def _seconds(env: Mapping[str, str], name: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        raise ValueError(f"{_env_name(name)}={text!r} is not a positive number of seconds")
+        raise SettingsError(
+            f"{_env_name(name)}={text!r} is not a positive number of seconds. Correct it, or unset it for the default.",
+            variable=_env_name(name),
+            value=text,
+        )
     return seconds
 
 

@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .file import CatalogEntry, Layout, read_catalog
 from ..errors import CatalogError, UnknownModelError
 from ..hub_names import RepoType
 from ..settings import Settings
+from .file import CatalogEntry, Layout, read_catalog
 
 __all__ = ["Catalog", "CatalogEntry", "Layout", "list_models"]
 

@@ -33,6 +33,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from ..errors import UnsupportedModelError
+from ..hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, repo_id_problem
+from ..model.config import FAMILIES, Build
 from .fields import (
     Fields,
     a_bool,
@@ -46,9 +49,6 @@ from .fields import (
     read_json,
     without,
 )
-from ..errors import UnsupportedModelError
-from ..hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, repo_id_problem
-from ..model.config import FAMILIES, Build
 
 Layout = Literal["original", "distill", "transformers", "depthhub"]
 

@@ -8,7 +8,6 @@ from typing import Any
 from ..checkpoint.recipe import DTYPES
 from ..model.config import FAMILIES
 from ..settings import Settings
-from .errors import UsageError
 
 SOURCE_HELP = (
     "a name of the catalog (vitl), owner/repo[/file][@revision], hf://..., or a path (./file.pth); see `depthhub list`"
@@ -69,11 +68,8 @@ def source_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
-    """The settings of this command. Raises UsageError where a variable of the environment is not usable."""
-    try:
-        return Settings.resolve(cache_dir=getattr(args, "cache_dir", None))
-    except ValueError as error:
-        raise UsageError(f"{error}.") from error
+    """The settings of this command. Raises SettingsError where a variable of the environment is not usable."""
+    return Settings.resolve(cache_dir=getattr(args, "cache_dir", None))
 
 
 def _metres(text: str) -> float:

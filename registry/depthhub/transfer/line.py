@@ -23,7 +23,7 @@ from .setback import Limit, Setback
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 _CHUNK = 1 << 18
-_SMALL_CHUNK = 1 << 14
+_SMALL_CHUNK = 1 << 12
 
 Timeouts = Callable[[], tuple[float, float]]
 """Gives the seconds that the next hop may take to connect, and may be silent."""
@@ -105,6 +105,7 @@ class Line:
                 while chunk := response.raw.read1(_CHUNK, decode_content=False):
                     yield chunk
             else:
+                # Waits for a whole chunk: a small one, so that a trickle meets its limit here too.
                 while chunk := response.raw.read(_SMALL_CHUNK, decode_content=False):
                     yield chunk
 
