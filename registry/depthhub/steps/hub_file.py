@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
@@ -139,6 +138,8 @@ def _choose(listing: Listing, wanted: HubFile) -> RemoteFile:
         for file in listing.files:
             if file.filename == wanted.filename:
                 return file
+        import difflib  # only a mistake needs it
+
         names = [file.filename for file in listing.files]
         near = difflib.get_close_matches(wanted.filename, names, n=3, cutoff=0.4)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
