@@ -16,6 +16,7 @@ from depthhub_cache.staging import Staging
 from depthhub_cache.store import Store
 
 from ..errors import CheckpointError, NotFoundError, OfflineError
+from ..progress import Progress
 from .digest import sha256_of
 from .hub_file import remember
 from .located import HubCheckpoint, LocalCheckpoint, Located
@@ -87,6 +88,10 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
     name = f"{located.content_hash}.part" if located.content_hash else "checkpoint.part"
     seeds = list(store.abandoned(name)) if located.content_hash else []
     last = len(located.commits) - 1
+
+    def report(progress: Progress) -> None:
+        request.report(replace(progress, source=located.source))  # as the user wrote it, not as the Hub is asked
+
     for attempt, commit in enumerate(located.commits):
         remote = hub.RemoteFile(
             repo_id=located.repo_id,
@@ -99,9 +104,7 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
         )
         with staging.file(name) as staged:
             try:
-                content_hash = hub.download(
-                    remote, staged, settings=request.settings, progress=request.report, seed=seeds
-                )
+                content_hash = hub.download(remote, staged, settings=request.settings, progress=report, seed=seeds)
             except NotFoundError:
                 if attempt == last:
                     raise

@@ -28,6 +28,9 @@ class LocalHub:
     redirect to another origin, the CDN, which must not be sent the token; other files by a relative redirect.
     Content given as a path is streamed from disk, so that size costs no memory; the file must stay as it is.
 
+    The two origins differ in their port alone. depthhub follows that with every supported huggingface_hub; the
+    download functions of some 1.x versions compare only host names and fail here on LFS files.
+
     `tokens`: the tokens that the hub knows; any other is refused, also where none is needed.
     """
 
