@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .errors import CacheError
 from .identity import ContentHash, is_file_name, is_sha256
-from .staging import Staging, delete_tree, publish_folder, take_away
+from .staging import Staging, delete_tree, exchange_folder, publish_folder, take_away
 from .verification import sha256_of
 
 _ATTEMPTS = 5
@@ -27,6 +27,8 @@ def keep(folder: Path, staged: Path, content_hash: ContentHash, *, filename: str
         there = kept_in(folder)
         if there is not None and sha256_of(there) == content_hash:
             return there
+        if exchange_folder(gathered, folder):
+            return folder / filename
         taken = take_away(folder, staging.path.parent)
         if taken is not None:
             delete_tree(taken)

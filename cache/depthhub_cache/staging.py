@@ -1,6 +1,7 @@
 """The one way into the store: stage, hash, sync, rename, sync the folder.
 
-Nothing else of the package opens a file for writing, makes a folder, or renames anything. What has its final name was
+Nothing else of the package opens a file for writing, makes a folder, or renames anything (`exchange.py` lends this file
+one system call). What has its final name was
 complete and on the disk before it got it; a crash leaves, at worst, a staging directory that names its owner.
 """
 
@@ -17,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from .exchange import exchange
 from .identity import ContentHash, is_file_name
 from .owner import Owner
 from .refusal import refusals
@@ -149,11 +151,23 @@ def publish_folder(folder: Path, target: Path) -> bool:
         try:
             _patiently(lambda: folder.rename(target))
         except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR) and os.path.lexists(target):
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):  # the last: a file is there
                 return False
             raise
         _sync_folder(target.parent)
     return True
+
+
+def exchange_folder(folder: Path, target: Path) -> bool:
+    """Give the gathered `folder` the name `target`, and what had it, broken, the place of `folder`, in one step.
+
+    So nobody misses what a third process may have put there meanwhile. False, and nothing done, where that cannot be.
+    """
+    with refusals(target):
+        done = exchange(folder, target)
+        if done:
+            _sync_folder(target.parent)
+    return done
 
 
 def take_away(path: Path, tmp: Path) -> Path | None:

@@ -26,7 +26,7 @@ from .errors import BrokenEntryError, CacheError, CacheNotWritableError
 from .identity import ContentHash, Key, is_file_name, is_sha256
 from .record import Record
 from .refs import all_refs, read_ref, ref_bytes, ref_path
-from .staging import Staging, delete_tree, publish_folder, remove_file, take_away
+from .staging import Staging, delete_tree, exchange_folder, publish_folder, remove_file, take_away
 from .usage import Usage, measure
 from .verification import verify_entry
 
@@ -116,6 +116,9 @@ class Store:
             there = self.get(key)
             if there is not None:
                 return _adopted(there, made)
+            if exchange_folder(gathered, folder):
+                log.warning("replaced the broken entry %s", folder)
+                return Entry(key, folder, folder / weights, made)
             self._set_aside(key)
         raise CacheError(f"Could not publish {folder}: other processes keep changing it. Try again.", path=folder)
 
@@ -197,7 +200,7 @@ class Store:
         return self._checkpoints / _checked(content_hash)[:2] / content_hash
 
     def _set_aside(self, key: Key) -> None:
-        """Take a broken entry out of the way: never written over, for someone may have it mapped."""
+        """Take a broken entry out of the way, where it cannot be exchanged. Never written over: it may be mapped."""
         folder = self._folder_of(key)
         taken = take_away(folder, self._tmp)
         if taken is None:
@@ -206,7 +209,7 @@ class Store:
             # Between our look and our move another process may have put a whole one there: it goes back.
             if read_entry(taken, key) is not None and publish_folder(taken, folder):
                 return
-        log.warning("replacing the broken entry %s", folder)
+        log.warning("removed the broken entry %s", folder)
         delete_tree(taken)
 
 

@@ -52,6 +52,29 @@ def in_a_child(work: Callable[[], Any], *, as_nobody: bool = False) -> Any:
     return value
 
 
+def together(count: int, work: Callable[[], Any]) -> list[int]:
+    """The exit statuses of `count` forked processes that begin `work` at the same moment: 0 is well done."""
+    waiting, go = os.pipe()
+    pids = []
+    for _ in range(count):
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                os.close(go)
+                os.read(waiting, 1)  # until its other end is closed everywhere
+                work()
+                code = 0
+            except Exception:  # noqa: BLE001  told by the status
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        pids.append(pid)
+    os.close(go)
+    os.close(waiting)
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
 def killed_in_a_child(work: Callable[[], Any], *, at_line: int) -> bool:
     """Kill -9 a forked process when `work` comes to its `at_line`-th line of the store; False if it ended before."""
     pid = os.fork()

@@ -11,6 +11,8 @@ import depthhub_cache
 
 PACKAGE = Path(depthhub_cache.__file__).parent
 ONE_WRITER = "staging.py"
+ONE_CALL = "exchange.py"
+"""Opens nothing: it lends the staging helper a system call that Python has no name for."""
 
 _CHANGES = {
     *("rename", "renames", "replace", "link", "symlink", "symlink_to", "hardlink_to", "truncate", "ftruncate"),
@@ -60,9 +62,17 @@ def _files() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", [path for path in _files() if path.name != ONE_WRITER], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [path for path in _files() if path.name not in (ONE_WRITER, ONE_CALL)], ids=lambda path: path.name
+)
 def test_no_function_but_those_of_the_staging_helper_writes(path: Path) -> None:
     assert writes_in(path.read_text()) == []
+
+
+def test_the_one_system_call_that_is_elsewhere_is_used_by_the_staging_helper_alone() -> None:
+    users = [path.name for path in _files() if "import exchange" in path.read_text()]
+    assert users == [ONE_WRITER]
+    assert len(writes_in((PACKAGE / ONE_CALL).read_text())) == 1
 
 
 def test_the_staging_helper_opens_files_for_writing_only_where_there_is_none(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from depthhub_cache.refs import ref_path
 from depthhub_cache.store import Store
 
-from .children import killed_in_a_child, needs_fork
+from .children import killed_in_a_child, needs_fork, together
 from .samples import key_of, memory_folder
 
 _PLAIN = st.recursive(
@@ -71,6 +73,22 @@ def test_what_is_too_large_to_be_recalled_is_not_remembered(store: Store) -> Non
     with pytest.raises(ValueError, match="larger than"):
         store.remember("vits", {"text": "x" * (1 << 20)})
     assert store.recall("vits") is None
+
+
+@needs_fork
+def test_a_reader_never_sees_a_half_remembered_answer(store: Store) -> None:
+    long = {"text": "x" * 100_000}
+    store.remember("vits", long)
+
+    def work() -> None:
+        end = time.monotonic() + 0.7
+        if os.getpid() % 2:  # of four children in a row, two
+            while time.monotonic() < end:
+                assert store.recall("vits") == long
+        while time.monotonic() < end:
+            store.remember("vits", long)
+
+    assert together(4, work) == [0] * 4
 
 
 @needs_fork
