@@ -10,6 +10,7 @@ import pytest
 
 from depthhub import IntegrityError, NotFoundError, OfflineError, SourceError, from_pretrained, prewarm, resolve
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
+from depthhub_cache.store import Store
 
 from ..catalogs import checkpoint, write_catalog
 from .conftest import golden_difference
@@ -271,3 +272,26 @@ def test_progress_tells_every_stage_and_raising_in_it_leaves_nothing(
         from_pretrained(SOURCE, family="v1", progress=cancel)
     assert leftovers(cache) == []
     assert len(weights(cache)) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"content_hash": "0"},
+        {"filename": "../../etc/passwd"},
+        {"stated": {"family": "v9"}},
+        {"size": "large"},
+        {"commit": None},
+        None,
+    ],
+)
+def test_a_remembered_answer_that_is_not_understood_costs_a_question(
+    local_hub: LocalHub, commit: str, cache: Path, damage: dict[str, object] | None
+) -> None:
+    from_pretrained(SOURCE, family="v2")
+    store = Store(cache)
+    [(name, answer)] = store.refs()
+    store.remember(name, {**answer, **damage} if damage else {"something": "else"})
+    local_hub.clear_log()
+    from_pretrained(SOURCE, family="v2")
+    assert [request.path for request in local_hub.requests if "/api/" in request.path] != []

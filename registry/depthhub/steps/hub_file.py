@@ -14,7 +14,6 @@ from depthhub_cache.store import Store
 from ..catalog import CatalogEntry
 from ..errors import NotFoundError, OfflineError, SourceError
 from ..hub_names import WEIGHT_SUFFIXES
-from ..model.config import Build
 from ..progress import Progress
 from ..settings import DEFAULT_ENDPOINT
 from ..source import HubFile
@@ -71,22 +70,19 @@ def _recall(
     answer = store.recall(ref)
     if answer is None:
         return None
-    stated = answer["stated"]
-    return HubCheckpoint(
-        source=str(request.source),
-        repo_id=wanted.repo_id,
-        repo_type=wanted.repo_type,
-        filename=answer["filename"],
-        commits=(answer["commit"],),
-        content_hash=answer["content_hash"],
-        git_sha1=answer["git_sha1"],
-        size=answer["size"],
-        entry=entry,
-        stated=Build.from_json(stated) if stated else None,
-        pinned=False,
-        ref=ref,
-        remembered_at=answer["remembered_at"],
-    )
+    try:
+        return HubCheckpoint(
+            source=str(request.source),
+            repo_id=wanted.repo_id,
+            repo_type=wanted.repo_type,
+            entry=entry,
+            pinned=False,
+            ref=ref,
+            **HubCheckpoint.parse_ref(answer),
+        )
+    except (KeyError, TypeError, ValueError) as error:  # another version's, or damaged: it costs a question
+        log.debug("what was remembered for %s is not understood: %r", request.source, error)
+        return None
 
 
 def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> HubCheckpoint:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from depthhub_cache.errors import CacheNotWritableError
-from depthhub_cache.identity import ContentHash
+from depthhub_cache.identity import ContentHash, is_sha256
 from depthhub_cache.store import Store
 
 from ..catalog import Catalog
@@ -49,8 +49,10 @@ def _hash_of_local(path: Path, request: Request, store: Store) -> ContentHash:
     stat = path.stat()
     fingerprint = [stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev]
     remembered = None if request.refresh else store.recall(ref)
-    if remembered is not None and remembered["fingerprint"] == fingerprint:
-        return ContentHash(remembered["content_hash"])
+    if remembered is not None and remembered.get("fingerprint") == fingerprint:
+        content_hash = remembered.get("content_hash")
+        if is_sha256(content_hash):
+            return ContentHash(str(content_hash))
     settled = time.time() - stat.st_mtime > _RACY_SECONDS
     content_hash = sha256_of(path, str(request.source), request.report)
     if settled:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depthhub_cache.identity import ContentHash
+from depthhub_cache.identity import ContentHash, is_sha256
 
 from ..catalog import CatalogEntry
-from ..hub_names import RepoType
+from ..hub_names import RepoType, file_path_problem, revision_problem
 from ..model.config import Build
 
 
@@ -72,6 +72,27 @@ class HubCheckpoint:
             "size": self.size,
             "stated": self.stated and self.stated.to_json(),
             "remembered_at": self.remembered_at,
+        }
+
+    @staticmethod
+    def parse_ref(answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that `to_ref` gave away. Raises KeyError, TypeError or ValueError for anything else."""
+        stated, content_hash, commit = answer["stated"], answer["content_hash"], answer["commit"]
+        filename, size, git_sha1 = answer["filename"], answer["size"], answer["git_sha1"]
+        if content_hash is not None and not is_sha256(content_hash):
+            raise ValueError("its content hash is no sha256")
+        if problem := file_path_problem(filename) or revision_problem(commit):
+            raise ValueError(problem)
+        if not isinstance(size, int | None) or not isinstance(git_sha1, str | None):
+            raise TypeError("its size is no number, or its git_sha1 no text")
+        return {
+            "filename": filename,
+            "commits": (commit,),
+            "content_hash": content_hash,
+            "git_sha1": git_sha1,
+            "size": size,
+            "stated": Build.from_json(stated) if stated else None,
+            "remembered_at": str(answer["remembered_at"]),
         }
 
 
