@@ -12,6 +12,8 @@ from .errors import BrokenEntryError, CacheError
 from .identity import Key
 from .record import Record
 
+_ATTEMPTS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -29,37 +31,64 @@ def read_entry(folder: Path, key: Key) -> Entry | None:
     Takes no lock, writes nothing, lists nothing. None where there is no entry. Raises BrokenEntryError where there is
     something else than what was published, and CacheError where the system does not let us read.
     """
+    for _ in range(_ATTEMPTS):
+        before = _identity(folder)
+        if before is None:
+            return None
+        found = _look(folder, key)
+        # A record of one entry and weights of another, which took its place in between, are no entry.
+        if _identity(folder) == before:
+            break
+    if isinstance(found, BrokenEntryError):
+        raise found
+    return found
+
+
+def _look(folder: Path, key: Key) -> Entry | BrokenEntryError:
     try:
         data = _read(folder / record.FILE_NAME, record.LIMIT)
         found = Record.parse(data)
         weights = folder / found.weights
         state = weights.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        if not os.path.lexists(folder):
-            return None
-        raise broken(folder, f"{Path(error.filename).name} is missing") from error
-    except IsADirectoryError as error:
-        raise broken(folder, f"{record.FILE_NAME} is a folder") from error
+        return broken(folder, f"{Path(error.filename).name} is missing")
+    except IsADirectoryError:
+        return broken(folder, f"{record.FILE_NAME} is a folder")
     except ValueError as error:
-        raise broken(folder, f"{record.FILE_NAME} is damaged: {error}") from error
+        return broken(folder, f"{record.FILE_NAME} is damaged: {error}")
     except OSError as error:
-        raise CacheError(
-            f"The entry {folder} cannot be read: {error.strerror}. Ask its owner for permission to read it, "
-            "or name another folder with DEPTHHUB_CACHE or cache_dir.",
-            path=folder,
-        ) from error
+        raise _unreadable(folder, error) from error
     if found.key != key:
-        raise broken(folder, f"{record.FILE_NAME} is that of entry {found.key}")
+        return broken(folder, f"{record.FILE_NAME} is that of entry {found.key}")
     if not stat.S_ISREG(state.st_mode):
-        raise broken(folder, f"{found.weights} is not a file")
+        return broken(folder, f"{found.weights} is not a file")
     if state.st_size != found.weights_size:
-        raise broken(folder, f"{found.weights} has {state.st_size:,} bytes instead of {found.weights_size:,}")
+        return broken(folder, f"{found.weights} has {state.st_size:,} bytes instead of {found.weights_size:,}")
     return Entry(key, folder, weights, found)
+
+
+def _identity(folder: Path) -> tuple[int, int, int] | None:
+    """Tells whether a path leads to the same folder as before; None where it leads nowhere."""
+    try:
+        state = os.lstat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    return state.st_dev, state.st_ino, state.st_ctime_ns
 
 
 def _read(path: Path, limit: int) -> bytes:
     with path.open("rb") as file:
         return file.read(limit + 1)
+
+
+def _unreadable(folder: Path, error: OSError) -> CacheError:
+    return CacheError(
+        f"The entry {folder} cannot be read: {error.strerror}. Ask its owner for permission to read it, "
+        "or name another folder with DEPTHHUB_CACHE or cache_dir.",
+        path=folder,
+    )
 
 
 def broken(folder: Path, what: str) -> BrokenEntryError:

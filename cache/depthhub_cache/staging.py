@@ -1,8 +1,8 @@
 """The one way into the store: stage, hash, sync, rename, sync the folder.
 
-Nothing else of the package opens a file for writing, makes a folder, or renames anything (`exchange.py` lends this file
-one system call). What has its final name was
-complete and on the disk before it got it; a crash leaves, at worst, a staging directory that names its owner.
+Nothing else of the package opens a file for writing, makes a folder, or renames anything; `exchange.py` lends this file
+one system call. What has its final name was complete and on the disk before it got it; a crash leaves, at worst, a
+staging directory that names its owner.
 """
 
 from __future__ import annotations

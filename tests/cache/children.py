@@ -52,11 +52,11 @@ def in_a_child(work: Callable[[], Any], *, as_nobody: bool = False) -> Any:
     return value
 
 
-def together(count: int, work: Callable[[], Any]) -> list[int]:
-    """The exit statuses of `count` forked processes that begin `work` at the same moment: 0 is well done."""
+def together(*works: Callable[[], Any]) -> list[int]:
+    """The exit statuses of forked processes that begin their `works` at the same moment: 0 is well done."""
     waiting, go = os.pipe()
     pids = []
-    for _ in range(count):
+    for work in works:
         pid = os.fork()
         if not pid:
             code = 1

@@ -12,6 +12,7 @@ import pytest
 
 from depthhub_cache.errors import CacheError, CacheNotWritableError
 from depthhub_cache.identity import Key
+from depthhub_cache.record import Record
 from depthhub_cache.store import Store
 
 from .children import answer_of, in_a_child, needs_fork, worker
@@ -31,7 +32,7 @@ def test_reading_takes_no_lock_writes_nothing_and_lists_no_folder(store: Store) 
         assert not int(flags) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         opened.append(path)
     assert sum(str(entry.path / "entry.json") in path for path in opened) == 1
-    assert len(opened) == 4  # a record and a ref that are there, and one each that is not
+    assert len(opened) == 3  # a record and a ref that are there, and a ref that is not
 
 
 def test_reading_imports_no_lock_no_torch_and_no_hub(store: Store) -> None:
@@ -80,6 +81,23 @@ def test_a_key_that_is_none_never_becomes_a_path(store: Store, text: str) -> Non
     for use in (store.get, store.remove, store.lock, store.kept, lambda key: store.verify(key, deep=False)):
         with pytest.raises(ValueError, match="not a sha256"):
             use(key)
+
+
+def test_a_record_and_weights_of_two_entries_are_never_taken_for_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(store, "vits", maker="first").weights.write_bytes(b"cut")
+    parse = Record.parse
+
+    def parse_while_another_repairs(data: bytes) -> Record:
+        monkeypatch.undo()
+        publish(store, "vits", maker="second")
+        return parse(data)
+
+    monkeypatch.setattr(Record, "parse", parse_while_another_repairs)
+    entry = store.get(key_of("vits"))
+    assert entry is not None
+    assert entry.record.about["maker"] == "second"
 
 
 @needs_fork
