@@ -11,6 +11,7 @@ import depthhub
 from depthhub import errors
 
 EXAMPLES: dict[str, tuple[errors.DepthHubError, type[BaseException]]] = {
+    "OptionError": (errors.OptionError("m", option="dtype", value="int8"), ValueError),
     "SettingsError": (errors.SettingsError("m", variable="X", value="y"), ValueError),
     "SourceError": (errors.SourceError("m", text="a b"), ValueError),
     "UnknownModelError": (errors.UnknownModelError("m", name="vitx", suggestions=["vits"]), LookupError),

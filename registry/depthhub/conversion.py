@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depthhub_cache.staging import Staging
-from depthhub_cache.store import Store
 
 from .catalog import Catalog
 from .model.config import ModelConfig
 from .progress import Progress, Report
 from .steps.decide import decide
+from .steps.digest import require_unchanged
 from .steps.local_file import locate_local
 from .steps.request import Request
 
@@ -40,7 +40,7 @@ def convert_file(
 
     request = Request.parse(Path(path), family=family, max_depth=max_depth, dtype=dtype, progress=progress)
     catalog = Catalog.known(request.settings.catalog)
-    located = locate_local(Path(path), request, Store(request.settings.cache_dir), catalog)
+    located = locate_local(Path(path), request, None, catalog)
     recipe = decide(request, located, located.content_hash)
     converted = convert(read_checkpoint(located.path), recipe)
     out = Path(out).expanduser().absolute()
@@ -52,5 +52,6 @@ def convert_file(
                 content_hash=located.content_hash,
                 progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
             )
+        require_unchanged(located.path, located.fingerprint)  # what was written is what was hashed
         staging.place(out.name, out)
     return converted.config

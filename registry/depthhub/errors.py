@@ -2,6 +2,7 @@
 
 DepthHubError
 ├── SettingsError (ValueError)                an environment variable that cannot be; `variable`, `value`
+├── OptionError (ValueError)                  an option of a call that cannot be; `option`, `value`
 ├── SourceError (ValueError)                  what was written is not a source
 ├── UnknownModelError (LookupError)           a name that is not in the catalog; `suggestions`
 ├── UnsupportedModelError (ValueError)        a known name that a plain DPT cannot express; `reason`
@@ -42,6 +43,7 @@ __all__ = [
     "MismatchError",
     "NotFoundError",
     "OfflineError",
+    "OptionError",
     "SettingsError",
     "SourceError",
     "UnknownKeysError",
@@ -57,6 +59,15 @@ class SettingsError(DepthHubError, ValueError):
     def __init__(self, message: str, *, variable: str, value: str) -> None:
         super().__init__(message)
         self.variable = variable
+        self.value = value
+
+
+class OptionError(DepthHubError, ValueError):
+    """An option of a call that cannot be: which `option`, and the `value` that was given."""
+
+    def __init__(self, message: str, *, option: str, value: object) -> None:
+        super().__init__(message)
+        self.option = option
         self.value = value
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 from depthhub_cache.identity import ContentHash
 
 from .catalog import Catalog
+from .checkpoint.containers import container_of
 from .checkpoint.hints import guess_from_file_name
 from .checkpoint.layouts import Layout
 from .checkpoint.shapes import Sizes
-from .errors import CheckpointError, NotFoundError, UnsupportedModelError
+from .errors import UnsupportedModelError
 from .model.config import Build
 from .progress import Report, silent
 from .settings import Settings
 from .steps.digest import sha256_of
-from .steps.stated import build_stated_by
+from .steps.stated import stated_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,8 @@ def identify(path: str | os.PathLike[str], *, progress: Report | None = None) ->
     Raises NotFoundError, CheckpointError for a file that is no checkpoint, UnsafeCheckpointError for one that holds
     more than tensors, UnknownKeysError for one whose tensors are not those of one model.
     """
-    path = Path(path).expanduser().absolute()
-    if not path.exists():
-        raise NotFoundError(f"There is no file {path}.", source=str(path))
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder. Name the file in it.", path=path)
+    path = Path(path).absolute()
+    container_of(path)
 
     from .checkpoint.convert import sizes_of
     from .checkpoint.reading import read_checkpoint
@@ -71,7 +69,8 @@ def identify(path: str | os.PathLike[str], *, progress: Report | None = None) ->
         sizes = sizes_of(checkpoint)
     except UnsupportedModelError as error:
         unsupported = error.reason
-    build = (entry.build if entry else None) or (build_stated_by(path) if unsupported is None else None)
+    stated = stated_by(path) if unsupported is None else None
+    build = (entry.build if entry else None) or (stated.build if stated else None)
     told = build is not None or unsupported is not None
     return Identification(
         path=path,

@@ -7,6 +7,7 @@ A hit opens and maps one file: no lock, no write, no network, and no import of t
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,9 +18,13 @@ from depthhub_cache.entry import Entry
 from depthhub_cache.identity import Key, make_key
 from depthhub_cache.store import Store
 
+from .checkpoint.header import read_header
+from .checkpoint.recipe import Recipe
+from .errors import BrokenEntryError
 from .progress import Progress, Report
 from .steps.decide import decide
 from .steps.located import Located
+from .steps.promised_size import require_encoder
 from .steps.request import Request, SourceLike
 from .steps.resolve import resolve as locate_checkpoint
 
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
     import torch
 
     from .depth_model import DepthModel
+
+log = logging.getLogger("depthhub")
 
 
 def from_pretrained(
@@ -68,11 +75,16 @@ def from_pretrained(
         refresh=refresh,
         progress=progress,
     )
+    from .steps.build import build, usable_device
+
+    device = usable_device(device)
     entry = ensure_entry(request).entry
-
-    from .steps.build import build
-
-    return build(entry, device)
+    try:
+        return build(entry, device)
+    except BrokenEntryError as error:  # or removed under our hands; it is derived data, and made again
+        log.warning("%s", error)
+        Store(request.settings.cache_dir).remove(entry.key)
+    return build(ensure_entry(request).entry, device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,31 +156,52 @@ class Ensured(NamedTuple):
 def ensure_entry(request: Request) -> Ensured:
     """The entry of what was asked: found, or made by exactly one of those who ask at the same time."""
     store = Store(request.settings.cache_dir, lock_timeout=request.settings.lock_timeout)
-    located = locate_checkpoint(request, store)
-    key = key_of(located, request)
-    if key is not None and (entry := store.get(key)):
+    wanted = want(locate_checkpoint(request, store), request)
+    if entry := find(wanted, store):
         return Ensured(entry, cached=True)
 
     from .steps.make import make
     from .steps.obtain import obtain
 
     def waiting(whom: str) -> None:
-        request.report(Progress(located.source, "waiting", detail=whom))
+        request.report(Progress(wanted.located.source, "waiting", detail=whom))
 
-    with store.lock(key or _provisional_key(located), on_wait=waiting):
-        if key is not None and (entry := store.get(key)):
+    with store.lock(wanted.key or _provisional_key(wanted.located), on_wait=waiting):
+        if wanted.key is None:  # whoever held the lock may have learned the content hash
+            wanted = want(locate_checkpoint(request, store), request)
+        if entry := find(wanted, store):
             return Ensured(entry, cached=True)
-        with store.stage() as staging, obtain(located, request, store, staging) as obtained:
-            recipe = decide(request, located, obtained.content_hash)
-            return Ensured(make(obtained, located, recipe, request, store, staging), cached=False)
+        with store.stage() as staging:
+            obtained = obtain(wanted.located, request, store, staging)
+            recipe = wanted.recipe or decide(request, wanted.located, obtained.content_hash)
+            entry = make(obtained, wanted.located, recipe, request, store, staging)
+        store.sweep()  # what processes that died have left
+        return Ensured(entry, cached=False)
 
 
-def key_of(located: Located, request: Request) -> Key | None:
-    """The name of the entry; None while only a download can tell the content hash."""
+class Wanted(NamedTuple):
+    """A checkpoint, and the recipe and the key of its entry; both None while only a download can tell its hash."""
+
+    located: Located
+    recipe: Recipe | None
+    key: Key | None
+
+
+def want(located: Located, request: Request) -> Wanted:
+    """Decide how to build what was located, and so which entry is wanted."""
     if located.content_hash is None:
-        return None
+        return Wanted(located, None, None)
     recipe = decide(request, located, located.content_hash)
-    return make_key(located.content_hash, recipe.to_json())
+    return Wanted(located, recipe, make_key(located.content_hash, recipe.to_json()))
+
+
+def find(wanted: Wanted, store: Store) -> Entry | None:
+    """The wanted entry if it is there. Raises MismatchError where it is not of the size that its name promises."""
+    entry = store.get(wanted.key) if wanted.key is not None else None
+    named = wanted.located.entry
+    if entry is not None and named is not None and named.sha256 != wanted.located.content_hash:
+        require_encoder(read_header(entry.weights).config, wanted.located, entry.weights)
+    return entry
 
 
 def _provisional_key(located: Located) -> Key:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from depthhub_cache.identity import ContentHash, Key
 
 from .checkpoint.recipe import Recipe
+from .errors import BrokenEntryError
 
 if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
@@ -41,7 +42,17 @@ class Provenance:
 
     @classmethod
     def of(cls, entry: Entry) -> Provenance:
-        about = dict(entry.record.about)
-        about["recipe"] = Recipe.from_json(about["recipe"])
-        about["decisions"] = tuple(about["decisions"])
-        return cls(**about, key=entry.key, path=entry.weights, made_at=entry.record.created_at)
+        """Raises BrokenEntryError where the record lacks something; what it has besides is ignored."""
+        about = entry.record.about
+        found: dict[str, Any] = {"key": entry.key, "path": entry.weights, "made_at": entry.record.created_at}
+        try:
+            found |= {field.name: about[field.name] for field in fields(cls) if field.name not in found}
+            found["recipe"] = Recipe.from_json(found["recipe"])
+            found["decisions"] = tuple(found["decisions"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BrokenEntryError(
+                f"The record of entry {entry.path} is damaged ({type(error).__name__}: {error}). "
+                f"Remove it with `depthhub cache remove {entry.key[:12]}`; it is made again when it is needed.",
+                path=entry.path,
+            ) from error
+        return cls(**found)

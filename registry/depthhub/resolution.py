@@ -12,7 +12,7 @@ from depthhub_cache.identity import ContentHash, Key
 from depthhub_cache.store import Store
 
 from .errors import FamilyError, OfflineError
-from .loading import key_of
+from .loading import Wanted, find, want
 from .model.config import Build
 from .steps.decide import decide
 from .steps.located import HubCheckpoint, Located
@@ -84,8 +84,8 @@ def resolve(
     store = Store(request.settings.cache_dir)
     located = locate_checkpoint(request, store)
     build, undecided = _build(request, located)
-    key = key_of(located, request) if build else None
-    entry = store.get(key) if key else None
+    wanted = want(located, request) if undecided is None else Wanted(located, None, None)
+    entry = find(wanted, store)
     on_hub = located if isinstance(located, HubCheckpoint) else None
     return Resolution(
         source=located.source,
@@ -103,7 +103,7 @@ def resolve(
         licence_note=located.entry.licence_note if located.entry else None,
         build=build,
         undecided=undecided,
-        key=key,
+        key=wanted.key,
         path=entry.weights if entry else None,
     )
 
@@ -129,15 +129,15 @@ def locate(
     )
     store = Store(request.settings.cache_dir)
     try:
-        key = key_of(locate_checkpoint(request, store), request)
+        return find(want(locate_checkpoint(request, store), request), store)
     except OfflineError:  # never resolved here, so never converted here
         return None
-    return store.get(key) if key else None
 
 
 def _build(request: Request, located: Located) -> tuple[Build | None, str | None]:
     if located.content_hash is None:
-        return (located.entry.build if located.entry else located.stated), None
+        told = located.stated.build if located.stated else None
+        return (located.entry.build if located.entry else told), None
     try:
         return decide(request, located, located.content_hash).build, None
     except FamilyError as error:

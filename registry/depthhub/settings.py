@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .errors import SettingsError
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
+_A_YEAR = 31_536_000.0  # longer than anybody waits, and short enough for every system
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -54,9 +56,9 @@ class Settings:
         """The caller's word first, then the environment, then the default. Raises SettingsError on a bad number."""
         root = cache_dir or env.get("DEPTHHUB_CACHE") or _platform_cache()
         return cls(
-            cache_dir=Path(root).expanduser().absolute(),
-            catalog=Path(catalog).expanduser().absolute() if (catalog := env.get("DEPTHHUB_CATALOG")) else None,
-            endpoint=(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"),
+            cache_dir=_path("DEPTHHUB_CACHE", root),
+            catalog=_path("DEPTHHUB_CATALOG", catalog) if (catalog := env.get("DEPTHHUB_CATALOG")) else None,
+            endpoint=_endpoint(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT),
             token=token,
             offline=_flag(env, "HF_HUB_OFFLINE") if offline is None else offline,
             keep_source=_flag(env, "DEPTHHUB_KEEP_SOURCE"),
@@ -71,6 +73,28 @@ def _env_name(name: str) -> str:
     return f"DEPTHHUB_{name.upper()}"
 
 
+def _path(variable: str, text: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:  # ~somebody, who has no home here
+        raise SettingsError(f"{variable}={str(text)!r}: {error}.", variable=variable, value=str(text)) from error
+
+
+def _endpoint(text: str) -> str:
+    try:
+        parts = urlsplit(text.strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(
+            "HF_ENDPOINT is no address of a Hub; write it as https://host, or unset it.",
+            variable="HF_ENDPOINT",
+            value=text,
+        )
+    return text.strip().rstrip("/")
+
+
 def _flag(env: Mapping[str, str], name: str) -> bool:
     return env.get(name, "").strip().lower() in _TRUE
 
@@ -81,7 +105,7 @@ def _seconds(env: Mapping[str, str], name: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 < seconds < float("inf"):
+    if not 0 < seconds <= _A_YEAR:
         raise SettingsError(
             f"{_env_name(name)}={text!r} is not a positive number of seconds. Correct it, or unset it for the default.",
             variable=_env_name(name),

@@ -253,3 +253,24 @@ def test_another_process_makes_the_same_bytes_in_a_fraction_of_the_files_memory(
     write_converted(digest.update, convert(read_checkpoint(path), V2), content_hash=HASH)
     assert answer[0] == digest.hexdigest()
     assert int(answer[1]) < size / 10, "bytes of private memory"
+
+
+@pytest.mark.parametrize(("stored", "dtype"), [(torch.float32, "float16"), (torch.float64, "float32")])
+def test_a_cast_that_would_make_a_number_infinite_is_refused_by_the_tensors_name(
+    tmp_path: Path, stored: torch.dtype, dtype: str
+) -> None:
+    tensors = {key: torch.zeros_like(t) for key, t in state_dict(golden_shapes("v2-tiny"), stored).items()}
+    bias = "pretrained.blocks.3.attn.proj.bias"
+    largest = torch.finfo(getattr(torch, dtype)).max
+    tensors[bias][:] = torch.tensor([largest, -largest]).repeat(64)
+    tensors["pretrained.norm.bias"][0] = float("inf")
+    recipe = Recipe(Build("v2"), dtype)  # type: ignore[arg-type]
+    converted_file(in_memory(tensors), tmp_path / "out", recipe)  # all that is finite stays so
+
+    tensors[bias][5] = -2 * largest
+    with pytest.raises(CheckpointError, match=rf"1 of the 128 numbers of {bias} are too large for {dtype}") as caught:
+        converted_file(in_memory(tensors), tmp_path / "out", recipe)
+    assert caught.value.path == Path("some.pth")
+    assert ("bfloat16" in str(caught.value)) == (dtype == "float16")
+    if dtype == "float16":
+        converted_file(in_memory(tensors), tmp_path / "out", Recipe(Build("v2"), "bfloat16"))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from depthhub.checkpoint.header import ConvertedHeader
-from depthhub.checkpoint.hints import build_from_config_json, guess_from_file_name
+from depthhub.checkpoint.hints import build_from_config_json, contradiction, guess_from_file_name
 from depthhub.checkpoint.recipe import Recipe
 from depthhub.model.config import Build
 from depthhub.testing.layouts import transformers_config
@@ -52,7 +55,13 @@ def test_stage_names_serve_where_indices_are_left_out() -> None:
         {"depth_estimation_type": "metric", "max_depth": -1},
         {"depth_estimation_type": "metric", "max_depth": "deep"},
         {"depth_estimation_type": "stereo"},
+        {"depth_estimation_type": "metric", "max_depth": True},
+        {"depth_estimation_type": "metric", "max_depth": float("inf")},
+        {"depth_estimation_type": "metric", "max_depth": 10**400},
+        {"head_in_index": 0},
+        {"reassemble_factors": [1, 1, 1, 1]},
         {"backbone_config": None},
+        {"backbone_config": {"out_indices": [3, 6, 9, 12], "num_hidden_layers": 12.0}},
         {"backbone_config": {"out_indices": [12]}},
         {"backbone_config": {"out_indices": [3, 6, 9, 99], "num_hidden_layers": 12}},
         {"backbone_config": {"out_indices": [12, 9, 6, 3], "num_hidden_layers": 12}},
@@ -81,6 +90,110 @@ def test_our_own_header_states_its_build() -> None:
 @pytest.mark.parametrize("data", [None, [], "vitl", 3, {}, {"model_type": "bert"}, {"model_type": "depth_anything"}])
 def test_anything_else_states_nothing(data: object) -> None:
     assert build_from_config_json(data) is None
+
+
+KEYS = [
+    *("model_type", "backbone_config", "depth_estimation_type", "max_depth", "head_in_index", "reassemble_factors"),
+    *("out_indices", "out_features", "num_hidden_layers", "hidden_size", "num_attention_heads", "layer_norm_eps"),
+    *("encoder", "features", "out_channels", "localhub", "config", "recipe", "content_hash"),
+    *("build", "family", "taps", "blocks", "width", "heads"),
+]
+WORDS = ["depth_anything", "metric", "relative", "dinov2", "gelu", "vits", "stage3", "v1", "v2-metric", "9" * 5000]
+NUMBERS = [float("inf"), float("nan"), 10**400, True, 12, 768, -1, 1e-6, 20]
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([*WORDS, *NUMBERS]),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner, max_size=8),
+    max_leaves=20,
+)
+CHANGES = st.dictionaries(st.sampled_from(KEYS), ANY_JSON, max_size=3)
+KNOWN = [
+    transformers_config("vits"),
+    {"encoder": "vits", "features": 64, "out_channels": [48], "localhub": False},
+    {"config": TINY.config(Build("v2")).to_json(), "recipe": Recipe(Build("v2")).to_json(), "content_hash": "0"},
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(known=st.sampled_from([{}, *KNOWN]), change=ANY_JSON | CHANGES, inside=CHANGES)
+def test_no_json_at_all_is_an_error(known: dict[str, object], change: object, inside: dict[str, object]) -> None:
+    data = {**known, **change} if isinstance(change, dict) else change
+    for room in ("backbone_config", "recipe", "config"):
+        if isinstance(data, dict) and isinstance(data.get(room), dict):
+            data[room] = {**data[room], **inside}
+    build = build_from_config_json(data)
+    assert build is None or isinstance(build, Build)
+    difference = contradiction(data, TINY)
+    assert difference is None or difference.startswith("its config.json says")
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=["transformers", "constructor", "ours"])
+def test_a_value_as_deep_as_json_goes_is_no_error(known: dict[str, object]) -> None:
+    deep: object = []
+    for _ in range(100_000):
+        deep = [deep]
+    for key in known:
+        build_from_config_json({**known, key: deep})
+        contradiction({**known, key: deep}, TINY)
+    for key in ("out_indices", "out_features", "num_hidden_layers", "layer_norm_eps"):
+        data = transformers_config("vits")
+        data["backbone_config"] = {**data["backbone_config"], key: deep}  # type: ignore[dict-item]
+        assert build_from_config_json(data) is None or key == "out_features"
+        contradiction(data, TINY)
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"layer_norm_eps": 1e-5},
+        {"apply_layernorm": False},
+        {"hidden_act": "gelu_new"},
+        {"hidden_act": None},
+        {"reshape_hidden_states": True},
+        {"model_type": "dinov2_with_registers"},
+    ],
+    ids=str,
+)
+def test_another_encoder_than_dinov2_states_nothing(detail: dict[str, object]) -> None:
+    config = transformers_config("vits")
+    backbone = config["backbone_config"]
+    assert isinstance(backbone, dict)
+    backbone.update(detail)
+    assert build_from_config_json(config) is None
+    for key in detail:
+        del backbone[key]
+    assert build_from_config_json(config) is not None, "left out, it is the default"
+
+
+SMALL = replace(TINY, width=384, blocks=12, heads=6)
+LARGE = replace(TINY, width=1024, blocks=24, heads=16)
+
+
+def test_a_config_of_another_size_than_the_weights_is_told_in_words() -> None:
+    config = transformers_config("vits")
+    assert contradiction(config, SMALL) is None
+    assert contradiction(config, LARGE) == (
+        "its config.json says 12 blocks and width 384 and 6 heads, "
+        "but the tensors have 24 blocks and width 1024 and 16 heads"
+    )
+    assert contradiction(config, replace(SMALL, heads=12)) == (
+        "its config.json says 6 heads, but the tensors have 12 heads"
+    )
+
+
+def test_what_transformers_leaves_out_is_its_default_and_contradicts_like_a_word() -> None:
+    config = {"model_type": "depth_anything", "backbone_config": {"out_indices": [3, 6, 9, 12]}}
+    assert contradiction(config, replace(TINY, width=768, blocks=12, heads=12)) is None
+    assert "12 blocks" in str(contradiction(config, replace(TINY, width=768, blocks=24, heads=12)))
+
+
+def test_the_authors_config_and_our_own_header_are_held_against_the_weights_too() -> None:
+    authors = {"encoder": "vits", "features": 64, "out_channels": [48, 96, 192, 384], "localhub": False}
+    assert contradiction(authors, SMALL) is None
+    assert "24 blocks" in str(contradiction(authors, LARGE))
+    assert contradiction({**authors, "encoder": "vith"}, LARGE) is None, "of a name that nobody knows nothing is known"
+    ours = {**KNOWN[2]}
+    assert contradiction(ours, TINY) is None
+    assert "8 blocks" in str(contradiction(ours, SMALL))
 
 
 @pytest.mark.parametrize(

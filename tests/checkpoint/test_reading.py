@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from depthhub.checkpoint.converted import read_converted
 from depthhub.checkpoint.reading import read_checkpoint
 from depthhub.errors import CheckpointError, DepthHubError, NotFoundError, UnsafeCheckpointError
 from depthhub.testing import make_checkpoint
@@ -144,6 +146,59 @@ def test_a_pickle_that_torch_never_wrote_is_refused(tmp_path: Path) -> None:
         read_checkpoint(path)
     path.write_bytes(pickle.dumps({"epoch": 3}))
     with pytest.raises(CheckpointError, match="is a pickle, but not one"):
+        read_checkpoint(path)
+
+
+HUGE = (2**44).to_bytes(8, "little")
+LIES = {
+    "bytes": b"\x80\x04\x8e" + HUGE,
+    "text": b"\x80\x04\x8d" + HUGE,
+    "bytearray": b"\x80\x05\x96" + HUGE,
+    "long": b"\x80\x02\x8b" + b"\xff\xff\xff\x7f",
+    "frame": b"\x80\x04\x95" + HUGE,
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+@pytest.mark.parametrize("magic", [b"", pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)], ids=["alone", "torch's"])
+def test_a_pickle_that_claims_terabytes_is_damaged_and_takes_no_memory(
+    tmp_path: Path, lie: bytes, magic: bytes
+) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(magic + lie + b"....")
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError):
+            read_checkpoint(path)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def archive_of(path: Path, pickled: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", pickled)
+        archive.writestr("x/version", "3\n")
+    return path
+
+
+FOOLING = (
+    b"\x80\x02"  # announces protocol 2
+    b"\x8c\x02os\x8c\x05mkdir"  # what is taken,
+    b"\x8c\x05torch0\x8c\x04Size0"  # and what a scan that knows no POP takes for it
+    b"\x93."
+)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_an_import_whose_name_is_made_on_the_stack_is_refused_whatever_it_seems(tmp_path: Path, legacy: bool) -> None:
+    path = tmp_path / "weights.pth"
+    if legacy:
+        rest = pickle.dumps(1001, protocol=2) + pickle.dumps({}, protocol=2) + FOOLING + pickle.dumps([], protocol=2)
+        path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) + rest)
+    else:
+        archive_of(path, FOOLING)
+    with pytest.raises(CheckpointError, match="pickle protocol 4"):
         read_checkpoint(path)
 
 
@@ -307,6 +362,34 @@ def test_a_folder_a_missing_file_and_a_pipe_are_errors_of_ours(tmp_path: Path) -
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(CheckpointError, match="regular file"):
             read_checkpoint(tmp_path / "pipe")
+
+
+def bytes_name(folder: Path, name: bytes) -> Path:
+    """A path that is no UTF-8, where the file system takes one."""
+    path = folder / os.fsdecode(name)
+    try:
+        path.touch()
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has only names in UTF-8")
+    return path
+
+
+@pytest.mark.parametrize("container", ["pth", "legacy"])
+def test_a_file_whose_name_is_no_utf8_is_read(tmp_path: Path, container: str) -> None:
+    path = make_checkpoint(tmp_path / "weights.pth", container=container)  # type: ignore[arg-type]
+    path = path.rename(bytes_name(tmp_path, b"w\xff.pth"))
+    assert len(read_checkpoint(path).tensors) == len(golden_shapes("v2-tiny"))
+
+
+def test_safetensors_whose_name_is_no_utf8_are_to_be_renamed_and_are_not_called_damaged(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "weights", container="safetensors")
+    path = path.rename(bytes_name(tmp_path, b"w\xff.safetensors"))
+    for read in (read_checkpoint, read_converted):
+        with pytest.raises(CheckpointError, match="Rename") as caught:
+            read(path)
+        assert "damaged" not in str(caught.value)
+        str(caught.value).encode()  # it can be printed
+        assert caught.value.path == path
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions bind neither Windows nor root")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from depthhub.testing import Fault, LocalHub
+from depthhub_cache.identity import ContentHash, make_key
+from depthhub_cache.store import Store
 
 on_loopback = pytest.mark.allow_hosts(["127.0.0.1"])
 V2 = ("--family", "v2")
@@ -151,6 +153,13 @@ def test_verify_of_a_source_that_is_not_there_says_missing(depthhub, weights, ti
     assert outcome.json[0]["state"] == "missing"
 
 
+@pytest.mark.parametrize(("source", "code"), [(None, 7), ("vitx", 3), ("owner/repo/../x.pth", 2)])
+def test_verify_of_a_source_that_is_not_decided_says_unknown(depthhub, weights, tiny, source, code):
+    outcome = depthhub("verify", source or tiny, "--json")
+    assert outcome.code == code
+    assert (outcome.json[0]["state"], outcome.json[0]["error"]["exit_code"]) == ("unknown", code)
+
+
 def test_verify_of_a_source_that_nobody_resolved_uses_no_network(depthhub):
     assert depthhub("verify", "owner/repo/file.pth").code == 3
 
@@ -208,3 +217,18 @@ def test_cache_remove_all_empties_it(depthhub, weights, tiny):
     assert depthhub("cache", "remove", "--all", "vits").code == 2
     assert len(depthhub("cache", "remove", "--all", "--json").json) == 2
     assert json.loads(depthhub("cache", "list", "--json").out) == []
+
+
+@pytest.mark.parametrize("about", [{}, {"name": None, "recipe": None}, {"name": "x", "recipe": {"build": []}}])
+def test_an_entry_that_says_little_of_itself_is_listed_all_the_same(depthhub, cache, about):
+    store = Store(cache)
+    key = make_key(ContentHash("0" * 64), {})
+    with store.stage() as staging:
+        with staging.file("weights.safetensors") as file:
+            file.write(b"\x02\0\0\0\0\0\0\0{}")
+        store.publish(key, staging, about=about)
+    line = depthhub("cache", "list").out.splitlines()[1]
+    assert line.split()[:2] == [about.get("name") or "-", "-"]
+    assert depthhub("list").code == 0
+    outcome = depthhub("verify", "--json")
+    assert (outcome.code, outcome.json[0]["source"]) == (0, about.get("name") or "-")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
+import pytest
+
 from depthhub.testing import make_checkpoint
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 
 
 def test_identify_says_what_shapes_tell_and_what_they_cannot(depthhub, tiny):
@@ -76,3 +81,28 @@ def test_a_convert_that_fails_leaves_no_file(depthhub, tiny, tmp_path):
     out = tmp_path / "converted.safetensors"
     assert depthhub("convert", tiny, "-o", out).code == 7
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a:b.safetensors", "what?.safetensors", "a\\b.safetensors"])
+def test_convert_refuses_a_name_that_is_none_on_every_system(depthhub, tiny, tmp_path, name):
+    outcome = depthhub("convert", tiny, "-o", tmp_path / name, "--family", "v2")
+    assert outcome.code == 2
+    assert "name of a file" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, pytest.param(getattr(os, "mkfifo", None), marks=needs_pipes)])
+def test_convert_replaces_files_only(depthhub, tiny, tmp_path, make):
+    out = tmp_path / "out.safetensors"
+    make(out)
+    outcome = depthhub("convert", tiny, "-o", out, "--family", "v2", "--force")
+    assert outcome.code == 2
+    assert "is no file" in outcome.err
+    assert not out.is_file()
+
+
+def test_convert_replaces_a_link_that_leads_nowhere_only_when_told(depthhub, tiny, tmp_path):
+    out = tmp_path / "out.safetensors"
+    out.symlink_to(tmp_path / "nowhere")
+    assert depthhub("convert", tiny, "-o", out, "--family", "v2").code == 2
+    assert out.is_symlink()

@@ -84,6 +84,26 @@ def test_2_a_command_line_that_is_wrong(depthhub, argv, said):
     outcome = depthhub(*argv)
     assert (outcome.code, outcome.out) == (2, "")
     assert said in outcome.err
+    outcome = depthhub(*argv, "--json")
+    error = outcome.json["error"]
+    assert (outcome.code, error["exit_code"]) == (2, 2)
+    assert error["message"] in outcome.err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["identify", ""],
+        ["convert", "", "-o", "x.safetensors"],
+        ["convert", "x.pth", "-o", ""],
+        ["predict", "", "-m", "vits", "-o", "x.png"],
+        ["predict", "x.jpg", "-m", "vits", "-o", ""],
+    ],
+)
+def test_2_an_empty_path(depthhub, argv):
+    outcome = depthhub(*argv)
+    assert outcome.code == 2
+    assert "empty" in outcome.err
 
 
 @pytest.mark.parametrize("verb", [["list"], ["pull", "vits"], ["identify", "x.pth"]])

@@ -1,5 +1,6 @@
 """Which photographs are meant, where their depth goes, and that no photograph is ever lost."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,33 @@ def test_a_picture_with_absurdly_many_pixels_is_refused(tmp_path, monkeypatch):
 def test_a_folder_is_not_a_picture():
     with pytest.raises(PictureError):
         open_photo(Path())
+
+
+@pytest.mark.parametrize("target", ["file", "dangling link"])
+def test_an_output_takes_the_place_of_nothing_that_is_there_unless_told(photo, tmp_path, target):
+    out = tmp_path / "out"
+    out.mkdir()
+    if target == "file":
+        (out / "photo.png").touch()
+    else:
+        (out / "photo.png").symlink_to(tmp_path / "nowhere")
+    for place in (out, out / "photo.png"):
+        with pytest.raises(UsageError, match="--force"):
+            plan([photo], place, suffix=".png")
+        assert plan([photo], place, suffix=".png", replace=True) == [(photo, out / "photo.png")]
+
+
+def test_an_output_never_takes_the_place_of_a_folder(photo, tmp_path):
+    (tmp_path / "out" / "photo.png").mkdir(parents=True)
+    with pytest.raises(UsageError, match="is no file"):
+        plan([photo], tmp_path / "out", suffix=".png", replace=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_photograph_and_no_output(photo, tmp_path):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="neither a file nor a folder"):
+        plan([pipe], tmp_path / "out.png", suffix=".png")
+    with pytest.raises(UsageError, match="is no file"):
+        plan([photo], pipe, suffix=".png", replace=True)

@@ -170,3 +170,55 @@ def test_a_depth_map_is_not_taken_for_a_photograph(predict, tmp_path, bits):
     outcome = predict(path, "-o", tmp_path / "out.png")
     assert outcome.code == 1
     assert "8 bits" in outcome.err
+
+
+def test_a_photograph_that_is_in_the_folder_already_is_not_lost(depthhub, predict, tmp_path):
+    photo, other = save_photo(tmp_path / "house.jpg"), save_photo(tmp_path / "house.png")
+    before = other.read_bytes()
+    outcome = depthhub("predict", photo, "-o", tmp_path, "-m", "owner/repo/never-asked.pth")
+    assert outcome.code == 2
+    assert "house.png is there already; --force" in outcome.err
+    assert other.read_bytes() == before
+    assert predict(photo, "-o", tmp_path, "--force").code == 0
+    assert other.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("not enough memory: you tried\nmore"), OSError("no disk")]
+)
+def test_a_failure_at_one_photograph_is_reported_and_the_others_go_on(predict, tmp_path, monkeypatch, error):
+    from depthhub.depth_model import DepthModel
+
+    infer = DepthModel.infer
+
+    def failing(model, photo, **options):
+        if photo.width == 50:
+            raise error
+        return infer(model, photo, **options)
+
+    monkeypatch.setattr(DepthModel, "infer", failing)
+    photos = [save_photo(tmp_path / f"{width}.jpg", width=width) for width in (48, 50, 52)]
+    outcome = predict(*photos, "-o", tmp_path / "out", "--json")
+    assert outcome.code == (8 if isinstance(error, OSError) else 1)
+    assert ["error" in result for result in outcome.json] == [False, True, False]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["48.png", "52.png"]
+    assert (str(error).partition("\n")[0] or "not enough memory") in outcome.err
+
+
+def test_a_photograph_that_the_model_would_see_vastly_enlarged_is_refused(predict, tmp_path, monkeypatch):
+    from depthhub.depth_model import DepthModel
+
+    monkeypatch.setattr(DepthModel, "infer", lambda *_, **__: pytest.fail("the model was asked"))
+    strip = save_photo(tmp_path / "strip.png", width=100_000, height=1)
+    outcome = predict(strip, "-o", tmp_path / "depth.png", "--json")
+    assert outcome.code == 1
+    assert outcome.json[0]["error"]["type"] == "PictureError"
+    assert "2800000 x 28" in outcome.err
+
+
+def test_a_slip_of_ours_at_a_photograph_keeps_its_traceback(predict, photo, tmp_path, monkeypatch):
+    from depthhub.depth_model import DepthModel
+
+    monkeypatch.setattr(DepthModel, "infer", lambda *_: None)
+    with pytest.raises(TypeError):
+        predict(photo, "-o", tmp_path / "depth.png")

@@ -279,7 +279,6 @@ def test_progress_tells_every_stage_and_raising_in_it_leaves_nothing(
     [
         {"content_hash": "0"},
         {"filename": "../../etc/passwd"},
-        {"stated": {"family": "v9"}},
         {"size": "large"},
         {"commit": None},
         None,

@@ -63,3 +63,38 @@ def test_a_config_survives_json(name: str) -> None:
 @pytest.mark.parametrize("build", [Build("v1"), Build("v2-metric", 80.0), Build("v2", taps=(0, 1, 2, 3))])
 def test_a_build_survives_json(build: Build) -> None:
     assert Build.from_json(json.loads(json.dumps(build.to_json()))) == build
+
+
+@pytest.mark.parametrize(
+    "taps",
+    [
+        *((7.0, 8.0, 9.0, 11), (True, 2, 3, 4), (1, 2, 3), (1, 2, 3, 4, 5), ()),
+        *((3, 2, 1, 0), (1, 1, 2, 3), (-1, 0, 1, 2)),
+        *("2589", {"2": 5}, 3, False),
+    ],
+    ids=str,
+)
+def test_taps_are_four_ascending_ints(taps: object) -> None:
+    with pytest.raises(ValueError, match="taps are four blocks"):
+        Build("v2", taps=taps)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("depth", [True, "20", [20], 10**400, float("inf"), -1, None], ids=lambda depth: str(depth)[:9])
+def test_a_maximum_depth_is_a_finite_number_above_0(depth: object) -> None:
+    with pytest.raises(ValueError, match="needs max_depth in metres"):
+        Build("v2-metric", depth)  # type: ignore[arg-type]
+
+
+def test_equal_numbers_make_equal_builds_with_equal_text() -> None:
+    one, other = Build("v2-metric", 20, [2, 5, 8, 11]), Build("v2-metric", 20.0, (2, 5, 8, 11))  # type: ignore[arg-type]
+    assert one == other
+    assert hash(one) == hash(other)
+    assert json.dumps(one.to_json()) == json.dumps(other.to_json())
+
+
+@pytest.mark.parametrize(
+    "data", [None, [], "v2", 3, {}, {"family": ["v2"]}, {"family": "v2", "taps": []}, {"family": {}, "max_depth": 1}]
+)
+def test_json_that_is_no_build_is_refused(data: object) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        Build.from_json(data)  # type: ignore[arg-type]

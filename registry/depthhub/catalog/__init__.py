@@ -60,6 +60,15 @@ class Catalog:
                 path=further,
                 entry=taken[0],
             )
+        for entry in theirs:
+            known = ours.by_sha256(entry.sha256) if entry.sha256 else None
+            if known is not None and known.build != entry.build:
+                raise CatalogError(
+                    f"Catalog {further}: {entry.name} has the sha256 of {known.name}, which is built otherwise.",
+                    path=further,
+                    entry=entry.name,
+                    field="build",
+                )
         return cls((*ours, *theirs), {**ours.aliases, **theirs.aliases})
 
     def __iter__(self) -> Iterator[CatalogEntry]:

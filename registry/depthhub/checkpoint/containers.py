@@ -44,6 +44,25 @@ def container_of(path: Path) -> Container:
     raise CheckpointError(f"{path} is no checkpoint: {_what_else(head, size)}", path=path)
 
 
+def is_utf8(path: Path) -> bool:
+    """False of a path with bytes that are no UTF-8 (POSIX allows any): libraries in C++ and Rust cannot open it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def require_utf8(path: Path) -> None:
+    """Raises CheckpointError where safetensors could not open `path`, however sound the file is."""
+    if not is_utf8(path):
+        raise CheckpointError(
+            f"{str(path)!r} is a path that is not valid UTF-8, and safetensors files are opened by UTF-8 paths only. "
+            "Rename the file or its folder.",
+            path=path,
+        )
+
+
 def _begins_as_safetensors(head: bytes) -> bool:
     """Eight bytes of length, then a JSON object. The length is checked against the file by those who read it."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32

@@ -28,8 +28,12 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A model ready to be written: converted name -> weight, in the order of the authors' state dict."""
+    """A model ready to be written: converted name -> weight, in the order of the authors' state dict.
 
+    path: of the checkpoint, for messages.
+    """
+
+    path: Path
     config: ModelConfig
     recipe: Recipe
     weights: dict[str, Weight]
@@ -39,8 +43,32 @@ class Converted:
         return self.recipe.dtype or str(self.weights[name].dtype).removeprefix("torch.")
 
     def tensor(self, name: str) -> Tensor:
-        """The tensor to write, made now where it has to be made: contiguous, of the recipe's dtype."""
-        return whole(self.weights[name]).to(getattr(torch, self.dtype(name))).contiguous()
+        """The tensor to write, made now where it has to be made: contiguous, of the recipe's dtype.
+
+        Raises CheckpointError where the recipe's dtype is too small for one of its numbers.
+        """
+        source = whole(self.weights[name])
+        cast = source.to(getattr(torch, self.dtype(name))).contiguous()
+        if _is_narrower(cast.dtype, source.dtype):
+            lost = int((torch.isinf(cast) & torch.isfinite(source)).sum()) if torch.isinf(cast).any() else 0
+            if lost:
+                raise self._overflow(name, source, lost)
+        return cast
+
+    def _overflow(self, name: str, source: Tensor, lost: int) -> CheckpointError:
+        renaming = DEPTHHUB.of_other(name)
+        kept = str(source.dtype).removeprefix("torch.")
+        advice = "dtype='bfloat16', which reaches as far as float32" if self.recipe.dtype == "float16" else "another"
+        return CheckpointError(
+            f"{self.path}: {lost} of the {source.numel()} numbers of {renaming.original if renaming else name} are too "
+            f"large for {self.recipe.dtype} and would become infinite. Take {advice}, or keep the file's {kept} "
+            "(no dtype).",
+            path=self.path,
+        )
+
+
+def _is_narrower(dtype: torch.dtype, than: torch.dtype) -> bool:
+    return torch.finfo(dtype).max < torch.finfo(than).max
 
 
 def convert(checkpoint: Checkpoint, recipe: Recipe) -> Converted:
@@ -53,7 +81,7 @@ def convert(checkpoint: Checkpoint, recipe: Recipe) -> Converted:
     config = infer_config(_shapes(weights), recipe.build, path=checkpoint.path)
     _require_floats(weights, recipe, checkpoint.path)
     in_order = {name: weights[name] for name in original_shapes(config) if name in weights}
-    return Converted(config, recipe, DEPTHHUB.from_original(in_order, path=checkpoint.path))
+    return Converted(checkpoint.path, config, recipe, DEPTHHUB.from_original(in_order, path=checkpoint.path))
 
 
 def sizes_of(checkpoint: Checkpoint) -> Sizes:

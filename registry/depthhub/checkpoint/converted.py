@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from depthhub_cache.identity import ContentHash
 
 from ..errors import CheckpointError
+from .containers import require_utf8
 from .header import METADATA, ConvertedHeader
 from .recipe import UNUSED
 
@@ -64,8 +65,9 @@ def read_converted(path: Path, *, device: torch.device | str = "cpu") -> tuple[d
     """The tensors that a model needs, and what the file says of itself. On the CPU they are views of the mapped file.
 
     What takes no part in inference (`unused.*`) stays in the file. Raises CheckpointError where it is no converted
-    file of this version, or damaged.
+    file of this version, or damaged, or where its path is not valid UTF-8.
     """
+    require_utf8(path)
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             header = ConvertedHeader.in_metadata(file.metadata(), path=path)

@@ -1,23 +1,29 @@
 """How to build a model, from what lies beside its weights: a config.json, or only the file's name.
 
-A config.json states; a name may only suggest, and the caller says so to the user.
+A config.json states; a name may only suggest, and the caller says so to the user. The weights may contradict what is
+stated: the shapes are the truth of the size, and `contradiction` tells where a config.json is another model's.
 """
 
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..model.config import METRIC, Build, Taps
+from ..model.config import ENCODERS, METRIC, Build, Taps
+from .shapes import Sizes
 
 
 def build_from_config_json(data: object) -> Build | None:
     """What a config.json states, or None where it says nothing that decides.
 
     Known are the configs of transformers' `depth_anything`, those that the authors' repositories carry (they name the
-    arguments of the constructor), and the header of our own converted files.
+    arguments of the constructor), and the header of our own converted files. Never raises, whatever `data` holds.
+
+    A stated family means its taps for the number of blocks that the config states. Before they are used for a file,
+    ask `contradiction` whether the file is of that size.
     """
     if not isinstance(data, Mapping):
         return None
@@ -28,29 +34,90 @@ def build_from_config_json(data: object) -> Build | None:
             return _from_constructor(data)
         if {"config", "recipe", "content_hash"} <= data.keys():
             return Build.from_json(data["recipe"]["build"])
-    except (ValueError, TypeError, KeyError):  # someone else's file, and damaged: it states nothing
+    except _DAMAGED:
         return None
     return None
+
+
+def contradiction(data: object, sizes: Sizes) -> str | None:
+    """Where a config.json states another size than the weights beside it have: a clause for a message, or None.
+
+    `its config.json says 12 blocks and width 384, but the tensors have 24 blocks and width 1024`. Blocks, width and
+    heads are held against the shapes, as far as the config states them; what it leaves out, transformers fills with
+    its defaults, and so does this. Configs that `build_from_config_json` does not know state nothing. Never raises.
+    """
+    if not isinstance(data, Mapping):
+        return None
+    try:
+        stated = _sizes_stated(data)
+        found = {name: getattr(sizes, name) for name in _SIZES if name in stated}
+        wrong = [name for name in found if stated[name] != found[name]]
+        says, have = (" and ".join(_counted(name, of[name]) for name in wrong) for of in (stated, found))
+    except _DAMAGED:
+        return None
+    return f"its config.json says {says}, but the tensors have {have}" if wrong else None
+
+
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What someone else's config.json may lead to where it is not what it seems: then it states nothing."""
+
+
+def _counted(name: str, value: object) -> str:
+    return f"width {reprlib.repr(value)}" if name == "width" else f"{reprlib.repr(value)} {name}"
+
+
+def _sizes_stated(data: Mapping[str, Any]) -> Mapping[str, object]:
+    if data.get("model_type") == "depth_anything":
+        backbone = data["backbone_config"]
+        return {name: backbone.get(key, default) for name, (key, default) in _SIZES.items()}
+    if {"encoder", "features", "out_channels"} <= data.keys():
+        named = [size for size, name in ENCODERS.items() if name == data["encoder"]]
+        return {"width": named[0][0], "blocks": named[0][1]} if named else {}
+    if {"config", "recipe", "content_hash"} <= data.keys():
+        return {name: data["config"][name] for name in _SIZES}
+    return {}
+
+
+_SIZES = {"blocks": ("num_hidden_layers", 12), "width": ("hidden_size", 768), "heads": ("num_attention_heads", 12)}
+"""Field of `Sizes` -> key and default of transformers' Dinov2Config, which leaves defaults out of some files."""
+
+_DINOV2 = {
+    "model_type": "dinov2",
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-6,
+    "apply_layernorm": True,
+    "reshape_hidden_states": False,
+}
+"""What no shape tells of the encoder, and what ours is built of. A config that says otherwise is another model's."""
+
+_DPT = {"head_in_index": -1, "reassemble_factors": [4, 2, 1, 0.5]}
+"""The same, of the head."""
 
 
 def _from_transformers(data: Mapping[str, Any]) -> Build | None:
     backbone = data.get("backbone_config")
     if not isinstance(backbone, Mapping):
         return None
-    blocks = int(backbone.get("num_hidden_layers", 12))  # transformers leaves defaults out of some files
+    if not _agrees(backbone, _DINOV2) or not _agrees(data, _DPT):
+        return None
+    blocks = _sizes_stated(data)["blocks"]
     taps = _taps_in(backbone)
-    if taps is None or not 0 <= taps[0] < taps[3] < blocks:
+    if taps is None or type(blocks) is not int or not 0 <= taps[0] < taps[3] < blocks:
         return None
     kind = data.get("depth_estimation_type", "relative")
     if kind == "metric":
         depth = data.get("max_depth")
-        return None if depth is None else _with_taps(Build(METRIC, float(depth)), taps, blocks)
+        return None if depth is None else _with_taps(Build(METRIC, depth), taps, blocks)
     if kind != "relative":
         return None
     for build in (Build("v1"), Build("v2")):
         if build.taps_for(blocks) == taps:
             return build
     return Build("v2", taps=taps)
+
+
+def _agrees(data: Mapping[str, Any], expected: Mapping[str, object]) -> bool:
+    return all(data.get(key, value) == value for key, value in expected.items())
 
 
 def _taps_in(backbone: Mapping[str, Any]) -> Taps | None:
@@ -72,7 +139,7 @@ def _with_taps(build: Build, taps: Taps, blocks: int) -> Build:
 def _from_constructor(data: Mapping[str, Any]) -> Build | None:
     """`localhub` is an argument of V1's constructor alone, `max_depth` of V2 metric's; V2's has neither."""
     if "max_depth" in data:
-        return Build(METRIC, float(data["max_depth"]))
+        return Build(METRIC, data["max_depth"])
     return Build("v1") if "localhub" in data else None
 
 

@@ -7,18 +7,19 @@ held against a list of our own, so that what is accepted is the same in every pr
 
 from __future__ import annotations
 
+import os
 import pickletools
 import struct
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from ..errors import CheckpointError, UnsafeCheckpointError
 from .containers import LEGACY_MAGIC
 
 PICKLE_LIMIT = 64 << 20
-"""Bytes of the pickle in a zip: a model of 400 tensors and its optimizer's state take less than one megabyte."""
+"""Bytes of a pickle: a model of 400 tensors and its optimizer's state take less than one megabyte."""
 
 LEGACY_PICKLES = 5
 """Magic number, protocol, system, the object, its storages' keys; raw bytes follow."""
@@ -54,12 +55,14 @@ def refuse_foreign_in_legacy(path: Path) -> None:
     with path.open("rb") as file:
         is_torch = file.read(len(LEGACY_MAGIC)) == LEGACY_MAGIC
         file.seek(0)
-        _refuse(path, [name for _ in range(LEGACY_PICKLES if is_torch else 1) for name in _scan(file, path).imports])
+        scanned = [_scan(file, path) for _ in range(LEGACY_PICKLES if is_torch else 1)]
+    _refuse(path, [name for pickle in scanned for name in pickle.imports])
     if not is_torch:
         raise CheckpointError(
             f"{path} is a pickle, but not one that torch.save wrote in a way that torch can read safely. {_RE_SAVE}",
             path=path,
         )
+    _require_safe_protocol(path, max(pickle.protocol for pickle in scanned))
 
 
 def refuse_foreign_in_zip(path: Path) -> None:
@@ -82,12 +85,7 @@ def refuse_foreign_in_zip(path: Path) -> None:
         pickle = _only_pickle(path, members)
         scanned = _scan(BytesIO(_content(file, pickle, limit=PICKLE_LIMIT)), path)
         _refuse(path, scanned.imports)
-        if scanned.protocol > SAFE_PROTOCOL:
-            raise CheckpointError(
-                f"{path} was saved with pickle protocol {scanned.protocol}, and torch can read no more than protocol "
-                f"{SAFE_PROTOCOL} safely. {_RE_SAVE}",
-                path=path,
-            )
+        _require_safe_protocol(path, scanned.protocol)
         for member in members:
             if member.filename.endswith("/byteorder") and _content(file, member, limit=8) != b"little":
                 raise CheckpointError(
@@ -138,11 +136,37 @@ def _content(file: IO[bytes], member: zipfile.ZipInfo, *, limit: int) -> bytes:
     return file.read(min(member.file_size, limit))
 
 
+def _require_safe_protocol(path: Path, protocol: int) -> None:
+    if protocol > SAFE_PROTOCOL:
+        raise CheckpointError(
+            f"{path} was saved with pickle protocol {protocol}, and torch can read no more than protocol "
+            f"{SAFE_PROTOCOL} safely. {_RE_SAVE}",
+            path=path,
+        )
+
+
 class _Scanned(NamedTuple):
-    """What a pickle imports, as module.name, in order of appearance; and the protocol that it announces."""
+    """What a pickle imports, as module.name, in order of appearance; and the protocol that it announces or needs."""
 
     imports: list[str]
     protocol: int
+
+
+class _Bounded:
+    """`file`, whose reads ask for no more than there can be: a length in a pickle of 25 bytes may say terabytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.tell = file.tell
+        self._file = file
+        start = file.tell()
+        self._end = min(file.seek(0, os.SEEK_END), start + PICKLE_LIMIT)
+        file.seek(start)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(min(size, self._end - self.tell()))
+
+    def readline(self) -> bytes:
+        return self._file.readline(self._end - self.tell())
 
 
 def _scan(file: IO[bytes], path: Path) -> _Scanned:
@@ -154,13 +178,16 @@ def _scan(file: IO[bytes], path: Path) -> _Scanned:
         memo: list[str] = []
         pushed = ""
         argument: Any
-        for opcode, argument, _ in pickletools.genops(file):
+        for opcode, argument, _ in pickletools.genops(cast(IO[bytes], _Bounded(file))):
             match opcode.name:
                 case "PROTO":
-                    protocol = argument
+                    protocol = max(protocol, argument)
                 case "GLOBAL" | "INST":
                     imports.append(str(argument).replace(" ", "."))
-                case "STACK_GLOBAL":  # since protocol 4: two strings, new or remembered
+                case "STACK_GLOBAL":
+                    # Which two strings it takes, a scan can only guess (a POP hides them): the names are for the
+                    # message, and the protocol that it needs, whatever the pickle announces, is refused.
+                    protocol = max(protocol, 4)
                     imports.append(".".join(strings[-2:]))
                 case "EXT1" | "EXT2" | "EXT4":
                     imports.append(f"copyreg extension {argument}")

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .containers import container_of
+from .containers import container_of, is_utf8, require_utf8
 from .layouts import Layout, detect
 from .pickles import refuse_foreign_in_legacy, refuse_foreign_in_zip
 from .wrappers import unwrap
@@ -49,11 +49,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _open(path: Path) -> object:
     match container_of(path):
         case "safetensors":
+            require_utf8(path)
             return _open_safetensors(path)
         case "zip":
             refuse_foreign_in_zip(path)
-            # A path that ends so is read as safetensors by torch.load, and only a path is mapped.
-            return _load(path, mapped=not path.name.endswith(".safetensors"))
+            # Only a path is mapped, and torch.load opens none that is not UTF-8, and reads one that ends so as
+            # safetensors.
+            return _load(path, mapped=is_utf8(path) and not path.name.endswith(".safetensors"))
         case "legacy":
             refuse_foreign_in_legacy(path)
             return _load(path, mapped=False)

@@ -36,10 +36,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; equal recipes give equal JSON text, since it is hashed into the key of an entry."""
-        build = self.build.to_json()
-        if build["max_depth"] is not None:
-            build["max_depth"] = float(build["max_depth"])  # 20 == 20.0, but their texts differ
-        return {"build": build, "dtype": self.dtype, "layout_version": self.layout_version}
+        return {"build": self.build.to_json(), "dtype": self.dtype, "layout_version": self.layout_version}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:

@@ -51,7 +51,7 @@ class Sizes:
             family=build.family,
             taps=taps,
             activation=build.activation,
-            max_depth=None if build.max_depth is None else float(build.max_depth),
+            max_depth=build.max_depth,
             **asdict(self),
         )
 

@@ -7,8 +7,6 @@ Each verb is a file in `verbs/`, imported only when it runs. Exit codes are list
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,48 +14,55 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from .exit_codes import ExitCode
+    from .console import Console
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give back its exit code; a user's mistake is a message, never a traceback."""
-    from .parser import build_parser
+    from .streams import usable_streams
 
-    _allow_any_file_name_on_stdout()
-    try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as exit:  # argparse has said what is wrong, or has printed the help
-        return exit.code if isinstance(exit.code, int) else 0
-    return int(_run(args))
+    with usable_streams():
+        return _answer(sys.argv[1:] if argv is None else argv)
 
 
-def _run(args: argparse.Namespace) -> ExitCode:
+def _answer(argv: Sequence[str]) -> int:
+    """What a command ends with, when all that it has to say is said and written."""
     from ..errors import DepthHubError
     from .console import Console, error_json
     from .exit_codes import ExitCode
-    from .options import settings_of
     from .output import write_json
+    from .parser import build_parser
+    from .streams import discard
 
-    console = Console(quiet=args.quiet, verbose=args.verbose)
+    console, code = Console(), 0
     try:
-        with console.listening():
-            args.settings = settings_of(args)  # first: a variable that is not usable is the same mistake for every verb
-            code: ExitCode = args.run(args, console)
-        sys.stdout.flush()  # here, where a reader that went away can still be answered for
+        try:
+            args = build_parser().parse_args(argv)
+            console = Console(quiet=args.quiet, verbose=args.verbose)
+            code = _run(args, console)
+        except SystemExit as exit:  # argparse has printed the help or the version
+            code = exit.code if isinstance(exit.code, int) else 0
+        except BrokenPipeError:
+            raise
+        except (DepthHubError, OSError, KeyboardInterrupt) as error:
+            code = console.failure(error)
+            if "--json" in argv:  # of a command line that cannot be parsed, no more is known
+                write_json({"error": error_json(error)})
+        sys.stdout.flush()  # here, where an output that is full, or whose reader went away, can still be answered for
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it ends
+        discard(sys.stdout)
         return ExitCode.BROKEN_PIPE
-    except (DepthHubError, OSError, KeyboardInterrupt) as error:
-        code = console.failure(error)
-        if args.json:
-            write_json({"error": error_json(error)})
+    except OSError as error:  # all others were answered for above
+        discard(sys.stdout)
+        return code or console.failure(OSError(error.errno, error.strerror, "stdout"))
     return code
 
 
-def _allow_any_file_name_on_stdout() -> None:
-    """A path that is not text in the terminal's encoding is printed as its bytes, or escaped; never a crash."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
+def _run(args: argparse.Namespace, console: Console) -> int:
+    from .options import settings_of
+
+    with console.listening():
+        args.settings = settings_of(args)  # first: a variable that is not usable is the same mistake for every verb
+        return int(args.run(args, console))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .exit_codes import ExitCode, exit_code_of
 from .output import to_json
+from .streams import discard
 
 if TYPE_CHECKING:
     from .progress_bar import Indicator
@@ -107,4 +108,7 @@ def _write(text: str) -> None:
     if tqdm is not None and sys.stderr.isatty():
         tqdm.tqdm.write(text, file=sys.stderr)
     else:
-        print(text, file=sys.stderr, flush=True)
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:  # nobody can be told; the exit code still says it
+            discard(sys.stderr)

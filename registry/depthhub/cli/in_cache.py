@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FamilyError, NotFoundError, OfflineError
@@ -55,4 +56,12 @@ def not_in_cache(source: str) -> NotFoundError:
 
 def name_of(entry: Entry) -> str:
     """What a person calls an entry: its name in the catalog, else the source it was made from."""
-    return str(entry.record.about["name"] or entry.record.about["source"])
+    return fact_of(entry, "name") or fact_of(entry, "source") or "-"
+
+
+def fact_of(entry: Entry, *names: str) -> str | None:
+    """What the record says under `names`, from the outermost to the innermost; None where it says nothing."""
+    value: Any = entry.record.about
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return None if value is None else str(value)

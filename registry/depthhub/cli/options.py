@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from ..checkpoint.recipe import DTYPES
@@ -70,6 +71,13 @@ def source_options(args: argparse.Namespace) -> dict[str, Any]:
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings of this command. Raises SettingsError where a variable of the environment is not usable."""
     return Settings.resolve(cache_dir=getattr(args, "cache_dir", None))
+
+
+def path_of(text: str) -> Path:
+    """A path that was typed. An empty one, a variable that was not set, is no path; Path would take it for `.`."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text is no path")
+    return Path(text)
 
 
 def _metres(text: str) -> float:

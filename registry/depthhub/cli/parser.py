@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
+from .errors import UsageError
 from .exit_codes import EXIT_CODES_HELP
 from .options import add_output_options
 
@@ -82,6 +84,10 @@ class _VerbParser(argparse.ArgumentParser):
             add_output_options(self)
             self.set_defaults(run=verb.run)
         return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise UsageError(message)
 
 
 class _Version(argparse.Action):

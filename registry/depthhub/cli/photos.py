@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,11 +23,12 @@ class Job(NamedTuple):
     output: Path
 
 
-def plan(images: Iterable[Path], out: Path, *, suffix: str) -> list[Job]:
+def plan(images: Iterable[Path], out: Path, *, suffix: str, replace: bool = False) -> list[Job]:
     """Which photograph goes to which file: one file to the file `out`, anything else into the folder `out`.
 
-    Raises NotFoundError for a path that is not there, UsageError where an output would replace a photograph
-    or another output.
+    replace: an output may take the place of a file that is there. Raises NotFoundError for a path that is not there,
+    UsageError for one that is neither file nor folder, and where an output would replace a photograph, another output,
+    or what is there and may not be replaced.
     """
     images = tuple(images)
     photos = list(dict.fromkeys(photo for image in images for photo in _photos_of(image)))
@@ -36,7 +38,7 @@ def plan(images: Iterable[Path], out: Path, *, suffix: str) -> list[Job]:
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file; several photographs need a folder to put their depth in.")
         jobs = [Job(photo, out / name) for photo, name in zip(photos, _names(photos, suffix), strict=True)]
-    _refuse_to_lose_files(jobs)
+    _refuse_to_lose_files(jobs, replace=replace)
     return jobs
 
 
@@ -74,6 +76,8 @@ def _photos_of(image: Path) -> Sequence[Path]:
     if not image.is_dir():
         if not image.exists():
             raise NotFoundError(f"There is no file or folder {image}.", source=str(image))
+        if not image.is_file():  # to open a pipe is to wait for its writer, maybe for ever
+            raise UsageError(f"{image} is neither a file nor a folder; a photograph is a file.")
         return [image]
     photos = sorted(
         path
@@ -91,7 +95,7 @@ def _names(photos: Sequence[Path], suffix: str) -> list[str]:
     return [f"{photo.stem if stems[photo.stem.casefold()] == 1 else photo.name}{suffix}" for photo in photos]
 
 
-def _refuse_to_lose_files(jobs: Sequence[Job]) -> None:
+def _refuse_to_lose_files(jobs: Sequence[Job], *, replace: bool) -> None:
     photos = {job.photo.resolve() for job in jobs}
     taken: dict[str, Path] = {}
     for photo, output in jobs:
@@ -100,6 +104,12 @@ def _refuse_to_lose_files(jobs: Sequence[Job]) -> None:
         other = taken.setdefault(str(output).casefold(), photo)
         if other is not photo:
             raise UsageError(f"The depth of {other} and of {photo} would both become {output}; run them apart.")
+        if not os.path.lexists(output):
+            continue
+        if output.exists() and not output.is_file():
+            raise UsageError(f"{output} is there and is no file; choose another place for the depth of {photo}.")
+        if not replace:
+            raise UsageError(f"{output} is there already; --force replaces it, or choose another place with --out.")
 
 
 def _reason(error: BaseException) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -27,6 +28,9 @@ class Build:
     family: which taps and which last activation.
     max_depth: metres; needed by `v2-metric`, meaningless elsewhere.
     taps: 0-based encoder blocks whose tokens are tapped, ascending; None follows the family's rule.
+
+    Equal numbers make equal builds: max_depth becomes a float, and taps a tuple. Raises ValueError on anything else
+    than a family of ours, a finite depth above 0, and four ascending ints from 0.
     """
 
     family: Family
@@ -35,12 +39,13 @@ class Build:
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
-            raise ValueError(f"family {self.family!r} is none of {', '.join(FAMILIES)}")
+            raise ValueError(f"family {reprlib.repr(self.family)} is none of {', '.join(FAMILIES)}")
         if self.family == METRIC:
-            if self.max_depth is None or not 0 < self.max_depth < float("inf"):
-                raise ValueError(f"family v2-metric needs max_depth in metres, more than 0; got {self.max_depth}")
+            object.__setattr__(self, "max_depth", _metres(self.max_depth))  # frozen
         elif self.max_depth is not None:
             raise ValueError(f"max_depth belongs to family v2-metric; family {self.family} has none")
+        if self.taps is not None:
+            object.__setattr__(self, "taps", _four_blocks(self.taps))
 
     @property
     def activation(self) -> Activation:
@@ -57,8 +62,31 @@ class Build:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Build:
-        taps = data.get("taps")
-        return cls(data["family"], data.get("max_depth"), tuple(taps) if taps else None)
+        """The build that `to_json` wrote. Raises ValueError, TypeError or KeyError on anything else."""
+        if not isinstance(data, Mapping):
+            raise TypeError(f"a build is a mapping with a family; got {reprlib.repr(data)}")
+        return cls(data["family"], data.get("max_depth"), data.get("taps"))
+
+
+def _metres(value: object) -> float:
+    """`value`, where it is a depth. True is an int to Python, but it is no depth, and neither is a text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            metres = float(value)
+        except OverflowError:
+            metres = float("inf")
+        if 0 < metres < float("inf"):
+            return metres
+        value = metres
+    raise ValueError(f"family v2-metric needs max_depth in metres, more than 0; got {reprlib.repr(value)}")
+
+
+def _four_blocks(value: object) -> Taps:
+    if isinstance(value, list | tuple) and len(value) == 4 and all(type(block) is int for block in value):
+        first, second, third, fourth = value
+        if 0 <= first < second < third < fourth:
+            return (first, second, third, fourth)
+    raise ValueError(f"taps are four blocks of the encoder, whole numbers from 0, ascending; got {reprlib.repr(value)}")
 
 
 def _last_four(blocks: int) -> Taps:
@@ -110,7 +138,7 @@ class ModelConfig:
     @property
     def encoder(self) -> str | None:
         """`vits`, `vitb`, `vitl` or `vitg` where width and blocks are those of a released size, else None."""
-        return _ENCODERS.get((self.width, self.blocks))
+        return ENCODERS.get((self.width, self.blocks))
 
     def summary(self) -> str:
         """One line for people: `vits (v2): 12 blocks of width 384, taps 2, 5, 8, 11, relative inverse depth`."""
@@ -129,4 +157,5 @@ class ModelConfig:
         return cls(**fields)
 
 
-_ENCODERS = {(384, 12): "vits", (768, 12): "vitb", (1024, 24): "vitl", (1536, 40): "vitg"}
+ENCODERS = {(384, 12): "vits", (768, 12): "vitb", (1024, 24): "vitl", (1536, 40): "vitg"}
+"""Width and blocks of the released sizes -> their names."""

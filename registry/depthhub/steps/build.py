@@ -9,19 +9,36 @@ from contextlib import contextmanager
 import torch
 
 from depthhub_cache.entry import Entry
+from depthhub_cache.identity import make_key
 
 from ..checkpoint.converted import read_converted
+from ..checkpoint.header import ConvertedHeader
 from ..depth_model import DepthModel
-from ..errors import BrokenEntryError, CheckpointError
+from ..errors import BrokenEntryError, CheckpointError, OptionError
 from ..model.assign import AssignError, assign
 from ..provenance import Provenance
 
 
-def build(entry: Entry, device: torch.device | str) -> DepthModel:
+def usable_device(device: torch.device | str) -> str:
+    """The name of `device`. Raises OptionError where there is no such device here."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        first_line = str(error).partition("\n")[0]
+        message = f"device {device!r} cannot be used here: {first_line}"
+        raise OptionError(message, option="device", value=device) from error
+    if found.type == "meta":
+        raise OptionError("device 'meta' holds no numbers: nothing loads to it.", option="device", value=device)
+    return "cpu" if found.type == "cpu" else str(found)
+
+
+def build(entry: Entry, device: str) -> DepthModel:
     """The model of `entry`. Raises BrokenEntryError where the file is not what was published."""
     try:
         with collection_paused():
             tensors, header = read_converted(entry.weights, device=device)
+            _require_own(header, entry)
             model = DepthModel(header.config, Provenance.of(entry))
             assign(model, tensors)
     except (AssignError, CheckpointError) as error:
@@ -31,6 +48,11 @@ def build(entry: Entry, device: torch.device | str) -> DepthModel:
             path=entry.path,
         ) from error
     return model
+
+
+def _require_own(header: ConvertedHeader, entry: Entry) -> None:
+    if make_key(header.content_hash, header.recipe.to_json()) != entry.key:
+        raise CheckpointError("its weights are those of another entry", path=entry.weights)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """How to build the model, where shapes cannot tell: the catalog, the caller, the file's own words, in that order.
 
-A wrong answer loads strictly and gives silently wrong depth, so a contradiction is an error, a file name alone
-gives a warning, and nothing at all gives an error that says what to add.
+A wrong answer loads strictly and gives silently wrong depth. So contradictions are errors, but where a caller outranks
+a config.json: that is a warning, as is a file name that alone decides. Nothing at all is an error that says what to
+add.
 """
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import replace
 
@@ -18,58 +20,93 @@ from ..errors import FamilyError
 from ..model.config import METRIC, Build
 from .located import Located
 from .request import Request
+from .stated import Stated
+
+log = logging.getLogger("depthhub")
 
 
 def decide(request: Request, located: Located, content_hash: ContentHash) -> Recipe:
     """The recipe of a checkpoint. Raises FamilyError where nothing tells, or two tellers contradict each other."""
-    entry = located.entry or Catalog.known(request.settings.catalog).by_sha256(content_hash)
+    entry = _entry(request, located, content_hash)
     if entry is not None:
-        build = _from_catalog(request, entry)
+        build = _confirmed(request, entry.require_supported(), f"the catalog knows these weights as {entry.name}")
+    elif located.stated is not None and located.stated.config is None:
+        build = _confirmed(request, located.stated.build, "the file itself says that it was converted as")
     else:
-        build = _from_caller(request, located) or _from_file(request, located)
+        build = _from_caller(request, located.stated) or _from_surroundings(request, located)
     return Recipe(build=build, dtype=request.dtype)
 
 
-def _from_catalog(request: Request, entry: CatalogEntry) -> Build:
-    build = entry.require_supported()
+def _entry(request: Request, located: Located, content_hash: ContentHash) -> CatalogEntry | None:
+    """The catalog's entry of these weights: by their place, and by their bytes, which must not disagree."""
+    by_place, by_bytes = located.entry, Catalog.known(request.settings.catalog).by_sha256(content_hash)
+    if by_place is None or by_bytes is None or by_place is by_bytes:
+        if by_place is not None and by_place.sha256 not in (None, content_hash):
+            log.warning(
+                "%s is not the file that the catalog pins as %s (sha256 %.12s, not %.12s); it is built the same way",
+                *(request.source, by_place.name, content_hash, by_place.sha256),
+            )
+        return by_bytes or by_place
+    if by_place.require_supported() != by_bytes.require_supported():
+        raise FamilyError(
+            f"{request.source}: the catalog names this file {by_place.name}, {_words(by_place.build)}, but its bytes "
+            f"are those of {by_bytes.name}, {_words(by_bytes.build)}. Ask for the name that you mean.",
+            source=str(request.source),
+        )
+    return by_bytes
+
+
+def _confirmed(request: Request, build: Build, teller: str) -> Build:
+    """A `build` that nobody may contradict. The caller may repeat it."""
     asked = (request.family or build.family, request.max_depth or build.max_depth)
     if asked != (build.family, build.max_depth):
         raise FamilyError(
-            f"{request.source}: asked for {_words(*asked)}, but the catalog knows these weights as "
-            f"{entry.name}, {_words(build.family, build.max_depth)}. Leave out family and max_depth.",
+            f"{request.source}: asked for {_words_of(*asked)}, but {teller}, {_words(build)}. "
+            "Leave out family and max_depth.",
             source=str(request.source),
         )
     return build
 
 
-def _from_caller(request: Request, located: Located) -> Build | None:
-    """The caller's word; a maximum depth that the caller leaves out may still come from the file's own config."""
-    stated = located.stated
-    family = request.family or (METRIC if request.max_depth is not None else None)
-    if family is None:
+def _from_caller(request: Request, stated: Stated | None) -> Build | None:
+    """The caller's word; what the caller leaves out may still come from the config.json."""
+    if request.family is None and request.max_depth is None:
         return None
-    if request.family is None and stated is not None and stated.family != METRIC:
+    told = stated.build if stated is not None else None
+    family = request.family or METRIC
+    if request.family is None and told is not None and told.family != METRIC:
         raise FamilyError(
-            f"{request.source}: max_depth belongs to family v2-metric, but the file's own config says "
-            f"{stated.family}. Add family='v2-metric' if you are sure.",
+            f"{request.source}: max_depth belongs to family v2-metric, but its config.json says {told.family}. "
+            "Add family='v2-metric' if you are sure.",
             source=str(request.source),
         )
-    same_family = stated is not None and stated.family == family
-    if family == METRIC and request.max_depth is None and not (stated and same_family):
+    if told is not None and told.family == family:
+        build = replace(told, max_depth=request.max_depth or told.max_depth)
+    elif family == METRIC and request.max_depth is None:
         raise FamilyError(
             f"{request.source}: family v2-metric needs max_depth in metres, and no shape tells it: "
             "20 for models trained on Hypersim (indoor), 80 on Virtual KITTI (outdoor).",
             source=str(request.source),
         )
-    if stated is not None and same_family:
-        return replace(stated, max_depth=request.max_depth or stated.max_depth)
-    return Build(family, request.max_depth)
+    else:
+        build = Build(family, request.max_depth)
+    if told is not None and told != build:
+        _warn(f"{request.source}: built as {_words(build)}, as you say; its config.json says {_words(told)}.")
+    return build
 
 
-def _from_file(request: Request, located: Located) -> Build:
-    if located.stated is not None:
-        return located.stated
+def _from_surroundings(request: Request, located: Located) -> Build:
+    """What config.json and file name say, where nobody who knows has spoken."""
     guess = guess_from_file_name(located.filename)
+    if located.stated is not None:
+        told = located.stated.build
+        if guess is not None and (guess.family, guess.max_depth) != (told.family, told.max_depth):
+            raise FamilyError(
+                f"{request.source}: its config.json says {_words(told)}, its name {_words(guess)}. "
+                f"Say which: {_say(told)} or {_say(guess)}.",
+                source=str(request.source),
+            )
+        return told
     if guess is None:
         raise FamilyError(
             f"{request.source}: nothing tells how to build this model; V1, V2 and V2-metric have the same keys "
@@ -77,16 +114,24 @@ def _from_file(request: Request, located: Located) -> Build:
             "(--family, --max-depth).",
             source=str(request.source),
         )
-    warnings.warn(
-        f"{request.source}: only the file's name suggests {_words(guess.family, guess.max_depth)}; "
-        f"assumed. A wrong guess gives silently wrong depth: say family={guess.family!r}"
-        + (f", max_depth={guess.max_depth:g}" if guess.max_depth else "")
-        + " to confirm it.",
-        UserWarning,
-        stacklevel=6,
+    _warn(
+        f"{request.source}: only the file's name suggests {_words(guess)}; assumed. A wrong guess gives silently wrong "
+        f"depth: say {_say(guess)} to confirm it."
     )
     return guess
 
 
-def _words(family: str, max_depth: float | None) -> str:
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=7)
+
+
+def _words(build: Build | None) -> str:
+    return "a model that cannot be built" if build is None else _words_of(build.family, build.max_depth)
+
+
+def _words_of(family: str, max_depth: float | None) -> str:
     return family if max_depth is None else f"{family} up to {max_depth:g} m"
+
+
+def _say(build: Build) -> str:
+    return f"family={build.family!r}" + (f", max_depth={build.max_depth:g}" if build.max_depth else "")

@@ -12,15 +12,16 @@ from depthhub_cache.identity import ContentHash
 from depthhub_cache.store import Store
 
 from ..catalog import CatalogEntry
-from ..errors import NotFoundError, OfflineError, SourceError
+from ..errors import DepthHubError, NotFoundError, OfflineError, SourceError
 from ..hub_names import WEIGHT_SUFFIXES
+from ..model.config import METRIC
 from ..progress import Progress
 from ..settings import DEFAULT_ENDPOINT
 from ..source import HubFile
 from .digest import sha256_of
 from .located import HubCheckpoint
 from .request import Request
-from .stated import build_beside, build_in
+from .stated import CONFIG, LIMIT, Stated, stated_by, stated_in
 
 if TYPE_CHECKING:
     from ..hub import Listing, RemoteFile
@@ -32,13 +33,15 @@ DEFAULT_REVISION = "main"
 
 def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
     """A branch, a tag or a file that the catalog has no pin for: remembered, or asked for once."""
-    ref = _ref_name(wanted, request)
+    ref = ref_name(wanted, request)
     offline = request.settings.offline
     remembered = None if request.refresh and not offline else _recall(ref, wanted, entry, request, store)
-    if remembered is not None:
+    if remembered is not None and (remembered.config_asked or offline or not _needs_config(entry, request)):
         return remembered
     if offline:
-        return _in_the_hubs_own_cache(wanted, entry, request)
+        found = _in_the_hubs_own_cache(wanted, entry, request)
+        remember(found, store)
+        return found
     located = _ask_the_hub(wanted, entry, request)
     log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
     remember(located, store)
@@ -55,8 +58,17 @@ def remember(located: HubCheckpoint, store: Store) -> None:
         log.debug("the answer for %s is not remembered: %s", located.source, error)
 
 
-def _ref_name(wanted: HubFile, request: Request) -> str:
-    endpoint = "" if request.settings.endpoint == DEFAULT_ENDPOINT else f"{request.settings.endpoint}/"
+def _needs_config(entry: CatalogEntry | None, request: Request) -> bool:
+    """Whether the repository's config.json may decide anything: not where the catalog or the caller has."""
+    decided = request.family is not None and (request.family != METRIC or request.max_depth is not None)
+    return entry is None and not decided
+
+
+def ref_name(wanted: HubFile, request: Request) -> str:
+    """Without what may stand before an @ in the endpoint: names are written into the cache, passwords are not."""
+    endpoint = request.settings.endpoint
+    scheme, _, place = endpoint.partition("://")
+    endpoint = "" if endpoint == DEFAULT_ENDPOINT else f"{scheme}://{place.rpartition('@')[2]}/"
     return f"hub:{endpoint}{wanted.repo_type}/{wanted.repo_id}/{wanted.filename or ''}@{_revision(wanted)}"
 
 
@@ -86,18 +98,17 @@ def _recall(
 
 
 def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> HubCheckpoint:
-    from .. import hub
 
     request.report(Progress(str(request.source), "resolving"))
     listing = _list(wanted, entry, request)
     remote = _choose(listing, wanted)
     _confirm_hint(entry, wanted, remote)
-    stated = None
-    if entry is None:
-        beside = str(PurePosixPath(remote.filename).with_name("config.json"))
-        config = next((file for file in listing.files if file.filename == beside), None)
-        if config is not None:
-            stated = build_in(hub.read_small_file(config, settings=request.settings))
+    asked = _needs_config(entry, request)
+    try:
+        stated = _ask_for_config(listing, remote, request) if asked else None
+    except DepthHubError as error:  # the weights can be had all the same; who needs the config is told so
+        log.warning("%s: its config.json could not be had and is ignored: %s", request.source, error)
+        stated, asked = None, False
     return HubCheckpoint(
         source=str(request.source),
         repo_id=remote.repo_id,
@@ -109,10 +120,27 @@ def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) 
         size=remote.size,
         entry=entry,
         stated=stated,
+        config_asked=asked,
         pinned=False,
-        ref=_ref_name(wanted, request),
-        remembered_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        ref=ref_name(wanted, request),
+        remembered_at=_iso(datetime.now(timezone.utc)),
     )
+
+
+def _ask_for_config(listing: Listing, remote: RemoteFile, request: Request) -> Stated | None:
+    from .. import hub
+
+    beside = str(PurePosixPath(remote.filename).with_name(CONFIG))
+    config = next((file for file in listing.files if file.filename == beside), None)
+    if config is None:
+        return None
+    return stated_in(
+        hub.read_small_file(config, settings=request.settings, limit=LIMIT), f"{request.source}'s {CONFIG}"
+    )
+
+
+def _iso(when: datetime) -> str:
+    return when.isoformat(timespec="seconds")
 
 
 def _list(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> Listing:
@@ -172,7 +200,7 @@ def _in_the_hubs_own_cache(wanted: HubFile, entry: CatalogEntry | None, request:
     if wanted.filename is not None:
         found = hub.cached_file(wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=_revision(wanted))
         if found is not None:
-            stated = build_beside(found.path)
+            asked_then = datetime.fromtimestamp(found.path.stat().st_mtime, timezone.utc)
             return HubCheckpoint(
                 source=str(request.source),
                 repo_id=wanted.repo_id,
@@ -183,10 +211,11 @@ def _in_the_hubs_own_cache(wanted: HubFile, entry: CatalogEntry | None, request:
                 git_sha1=None,
                 size=found.path.stat().st_size,
                 entry=entry,
-                stated=stated,
+                stated=stated_by(found.path) if entry is None else None,
+                config_asked=entry is None,
                 pinned=False,
-                ref=None,
-                remembered_at=None,
+                ref=ref_name(wanted, request),
+                remembered_at=_iso(asked_then),
             )
     raise OfflineError(
         f"{request.source} was never resolved on this machine, and the network may not be used "

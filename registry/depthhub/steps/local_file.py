@@ -11,25 +11,33 @@ from depthhub_cache.identity import ContentHash, is_sha256
 from depthhub_cache.store import Store
 
 from ..catalog import Catalog
-from ..errors import CheckpointError, NotFoundError
-from .digest import sha256_of
+from ..checkpoint.containers import container_of
+from .digest import Fingerprint, fingerprint, sha256_of
 from .located import LocalCheckpoint
 from .request import Request
-from .stated import build_stated_by
+from .stated import stated_by
 
 log = logging.getLogger("depthhub")
 
 _RACY_SECONDS = 2.0
-"""A file written this shortly before it was hashed may change again without a new mtime: not remembered."""
+"""A file written this shortly before it was hashed may change again without a new time: not remembered."""
 
 
-def locate_local(path: Path, request: Request, store: Store, catalog: Catalog) -> LocalCheckpoint:
-    path = path.expanduser().absolute()
-    if not path.exists():
-        raise NotFoundError(f"There is no file {path}.", source=str(path))
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; a source is one file of weights. Name the file in it.", path=path)
-    content_hash = _hash_of_local(path, request, store)
+def locate_local(path: Path, request: Request, store: Store | None, catalog: Catalog) -> LocalCheckpoint:
+    """The checkpoint at `path`. What is no regular file, or begins as no checkpoint does, is refused before it is read.
+
+    store: where its content hash is remembered; None: nowhere, every byte is read.
+    Raises NotFoundError, CheckpointError, UnsupportedModelError.
+    """
+    path = path.absolute()
+    container_of(path)
+    before = fingerprint(path)
+    content_hash = None if store is None or request.refresh else _recall(path, before, store)
+    hashed_now = content_hash is None
+    if content_hash is None:
+        content_hash = sha256_of(path, str(request.source), request.report)
+        if store is not None:
+            _remember(path, before, content_hash, store)
     entry = catalog.by_sha256(content_hash)
     if entry is not None:
         entry.require_supported()
@@ -37,27 +45,36 @@ def locate_local(path: Path, request: Request, store: Store, catalog: Catalog) -
         source=str(request.source),
         path=path,
         content_hash=content_hash,
-        size=path.stat().st_size,
+        hashed_now=hashed_now,
+        fingerprint=before,
+        size=before[0],
         entry=entry,
-        stated=None if entry else build_stated_by(path),
+        stated=None if entry else stated_by(path),
     )
 
 
-def _hash_of_local(path: Path, request: Request, store: Store) -> ContentHash:
-    """The sha256 of a local file, remembered by path, size, mtime and inode: a second call reads nothing."""
-    ref = f"file:{path}"
-    stat = path.stat()
-    fingerprint = [stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev]
-    remembered = None if request.refresh else store.recall(ref)
-    if remembered is not None and remembered.get("fingerprint") == fingerprint:
-        content_hash = remembered.get("content_hash")
-        if is_sha256(content_hash):
-            return ContentHash(str(content_hash))
-    settled = time.time() - stat.st_mtime > _RACY_SECONDS
-    content_hash = sha256_of(path, str(request.source), request.report)
-    if settled:
-        try:
-            store.remember(ref, {"fingerprint": fingerprint, "content_hash": content_hash})
-        except CacheNotWritableError as error:  # costs a second reading next time, nothing more
-            log.debug("the digest of %s is not remembered: %s", path, error)
-    return content_hash
+def forget(located: LocalCheckpoint, store: Store) -> None:
+    """What was remembered of this file is wrong."""
+    store.forget(_ref_name(located.path))
+
+
+def _recall(path: Path, now: Fingerprint, store: Store) -> ContentHash | None:
+    remembered = store.recall(_ref_name(path)) or {}
+    content_hash = remembered.get("content_hash")
+    if remembered.get("fingerprint") != list(now) or not is_sha256(content_hash):
+        return None
+    return ContentHash(str(content_hash))
+
+
+def _remember(path: Path, before: Fingerprint, content_hash: ContentHash, store: Store) -> None:
+    _, written, changed, *_ = before
+    if time.time() - max(written, changed) / 1e9 < _RACY_SECONDS:
+        return
+    try:
+        store.remember(_ref_name(path), {"fingerprint": list(before), "content_hash": content_hash})
+    except CacheNotWritableError as error:  # costs a second reading next time, nothing more
+        log.debug("the digest of %s is not remembered: %s", path, error)
+
+
+def _ref_name(path: Path) -> str:
+    return f"file:{path}"

@@ -11,19 +11,25 @@ from depthhub_cache.identity import ContentHash, is_sha256
 
 from ..catalog import CatalogEntry
 from ..hub_names import RepoType, file_path_problem, revision_problem
-from ..model.config import Build
+from .digest import Fingerprint
+from .stated import Stated, stated_by_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalCheckpoint:
-    """A file on this machine that belongs to the user: read, never changed, moved or deleted."""
+    """A file on this machine that belongs to the user: read, never changed, moved or deleted.
+
+    hashed_now: every byte was read for `content_hash` in this call; else it was remembered. fingerprint: from before.
+    """
 
     source: str
     path: Path
     content_hash: ContentHash
+    hashed_now: bool
+    fingerprint: Fingerprint
     size: int
     entry: CatalogEntry | None
-    stated: Build | None
+    stated: Stated | None
 
     @property
     def filename(self) -> str:
@@ -38,7 +44,7 @@ class HubCheckpoint:
         a pinned digest and only a hint of the commit.
     content_hash: what the file must be (pin of the catalog, or the Hub's own `lfs.sha256`); None where the
         Hub gives no sha256, as for small files that are not in LFS.
-    stated: the answer of the repository's own config.json, where the catalog has none.
+    stated: the answer of the repository's own config.json; config_asked: whether it was looked for at all.
     pinned: the catalog knows the digest, so nobody needs to be asked.
     ref: the name under which the answer is remembered; None for a pin.
     remembered_at: when the Hub was asked (ISO 8601, UTC); None where it was not.
@@ -53,7 +59,8 @@ class HubCheckpoint:
     git_sha1: str | None
     size: int | None
     entry: CatalogEntry | None
-    stated: Build | None
+    stated: Stated | None
+    config_asked: bool
     pinned: bool
     ref: str | None
     remembered_at: str | None
@@ -64,20 +71,20 @@ class HubCheckpoint:
 
     def to_ref(self) -> Mapping[str, Any]:
         """The part that is worth remembering: what the Hub said."""
-        return {
+        answer = {
             "filename": self.filename,
             "commit": self.commit,
             "content_hash": self.content_hash,
             "git_sha1": self.git_sha1,
             "size": self.size,
-            "stated": self.stated and self.stated.to_json(),
             "remembered_at": self.remembered_at,
         }
+        return {**answer, "config": self.stated and self.stated.config} if self.config_asked else answer
 
     @staticmethod
     def parse_ref(answer: Mapping[str, Any]) -> dict[str, Any]:
         """The fields that `to_ref` gave away. Raises KeyError, TypeError or ValueError for anything else."""
-        stated, content_hash, commit = answer["stated"], answer["content_hash"], answer["commit"]
+        content_hash, commit = answer["content_hash"], answer["commit"]
         filename, size, git_sha1 = answer["filename"], answer["size"], answer["git_sha1"]
         if content_hash is not None and not is_sha256(content_hash):
             raise ValueError("its content hash is no sha256")
@@ -91,7 +98,8 @@ class HubCheckpoint:
             "content_hash": content_hash,
             "git_sha1": git_sha1,
             "size": size,
-            "stated": Build.from_json(stated) if stated else None,
+            "stated": stated_by_config(answer.get("config")),
+            "config_asked": "config" in answer,
             "remembered_at": str(answer["remembered_at"]),
         }
 

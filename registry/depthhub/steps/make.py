@@ -12,14 +12,16 @@ from depthhub_cache.identity import make_key
 from depthhub_cache.staging import Staging
 from depthhub_cache.store import Store
 
-from ..checkpoint.convert import Converted, convert
+from ..checkpoint.convert import Converted, convert, sizes_of
 from ..checkpoint.converted import write_converted
-from ..checkpoint.reading import read_checkpoint
+from ..checkpoint.hints import contradiction
+from ..checkpoint.reading import Checkpoint, read_checkpoint
 from ..checkpoint.recipe import Recipe
 from ..errors import MismatchError
 from ..progress import Progress
 from .located import Located
 from .obtain import Obtained
+from .promised_size import require_encoder
 from .request import Request
 
 log = logging.getLogger("depthhub")
@@ -34,7 +36,8 @@ def make(
     request.report(Progress(located.source, "converting", 0, located.size))
     checkpoint = read_checkpoint(obtained.path)
     converted = convert(checkpoint, recipe)
-    _check_encoder(converted, obtained, located)
+    require_encoder(converted.config, located, obtained.path)
+    _require_config_of(checkpoint, converted, located)
     for decision in checkpoint.decisions:
         log.info("%s: %s", located.source, decision)
     log.info("inferred from %d tensors: %s", len(checkpoint.tensors), converted.config.summary())
@@ -45,6 +48,7 @@ def make(
             content_hash=obtained.content_hash,
             progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
         )
+    obtained.require_unchanged()  # what was written is what was verified
     key = make_key(obtained.content_hash, recipe.to_json())
     about = _about(obtained, located, recipe, checkpoint.decisions)
     entry = store.publish(key, staging, weights=WEIGHTS, about=about)
@@ -52,19 +56,23 @@ def make(
     return entry
 
 
-def _check_encoder(converted: Converted, obtained: Obtained, located: Located) -> None:
-    """Asked for vitl and found vitb: the names of the catalog promise a size."""
-    entry, found = located.entry, converted.config.encoder
-    if entry is None or entry.encoder is None or entry.encoder == found:
+def _require_config_of(checkpoint: Checkpoint, converted: Converted, located: Located) -> None:
+    """A config.json decides only for the file that it describes: of its layout, and of its size."""
+    if located.stated is None or (config := located.stated.config) is None:
         return
-    size = found or f"width {converted.config.width}, {converted.config.blocks} blocks"
-    raise MismatchError(
-        f"{located.source} should be {entry.encoder} ({entry.name}), but the file holds {size}. "
-        "Ask for the name that fits the file, or give the file's own path with its family.",
-        path=obtained.path,
-        expected=entry.encoder,
-        found=size,
-    )
+    is_port = config.get("model_type") is not None
+    if is_port != (checkpoint.layout == "transformers"):
+        problem: str | None = f"the file is of the {checkpoint.layout} layout"
+    else:
+        problem = contradiction(config, sizes_of(checkpoint))
+    if problem:
+        raise MismatchError(
+            f"{located.source}: the config.json beside it is of another file: {problem}. "
+            "Take it away, and say family= yourself.",
+            path=checkpoint.path,
+            expected="the model of config.json",
+            found=converted.config.summary(),
+        )
 
 
 def _about(obtained: Obtained, located: Located, recipe: Recipe, decisions: tuple[str, ...]) -> dict[str, Any]:

@@ -6,8 +6,6 @@ Whatever the way, its sha256 is known to be right before anything parses a byte 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +15,9 @@ from depthhub_cache.store import Store
 
 from ..errors import CheckpointError, NotFoundError, OfflineError
 from ..progress import Progress
-from .digest import sha256_of
+from .digest import Fingerprint, fingerprint, require_unchanged, sha256_of
 from .hub_file import remember
+from .local_file import forget
 from .located import HubCheckpoint, LocalCheckpoint, Located
 from .request import Request
 
@@ -32,27 +31,32 @@ class Obtained:
     path: Path
     content_hash: ContentHash
     commit: str | None
+    fingerprint: Fingerprint
+
+    def require_unchanged(self) -> None:
+        """Raises CheckpointError where the file is no longer the one that was verified."""
+        require_unchanged(self.path, self.fingerprint)
 
 
-@contextmanager
-def obtain(located: Located, request: Request, store: Store, staging: Staging) -> Iterator[Obtained]:
-    """The verified file, for as long as the context lasts; a download lives in `staging` and goes with it."""
+def obtain(located: Located, request: Request, store: Store, staging: Staging) -> Obtained:
+    """The verified file. A download lives in `staging` and goes with it; any other is left where and as it is."""
     if isinstance(located, LocalCheckpoint):
-        yield from _unchanged(located)
-        return
-    existing = _existing(located, request, store)
-    yield existing if existing is not None else _download(located, request, store, staging)
+        return _local(located, request, store)
+    return _existing(located, request, store) or _download(located, request, store, staging)
 
 
-def _unchanged(located: LocalCheckpoint) -> Iterator[Obtained]:
-    """The user's own file; an error where it changes between its hash and the end of its conversion."""
-    before = located.path.stat()
-    yield Obtained(located.path, located.content_hash, None)
-    after = located.path.stat()
-    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+def _local(located: LocalCheckpoint, request: Request, store: Store) -> Obtained:
+    """The user's own file. A remembered hash is good enough to find an entry by, not to make one from."""
+    if not located.hashed_now and sha256_of(located.path, located.source, request.report) != located.content_hash:
+        forget(located, store)
         raise CheckpointError(
-            f"{located.path} changed while it was read. Try again when it is complete.", path=located.path
+            f"{located.path} has other content than when its sha256 was remembered, under the same times and inode. "
+            "That is forgotten now; try again.",
+            path=located.path,
         )
+    obtained = Obtained(located.path, located.content_hash, None, located.fingerprint)
+    obtained.require_unchanged()
+    return obtained
 
 
 def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtained | None:
@@ -62,16 +66,19 @@ def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtaine
     from .. import hub
 
     kept = store.kept(located.content_hash)
-    if kept is not None and sha256_of(kept, located.source, request.report) == located.content_hash:
-        return Obtained(kept, located.content_hash, located.commit)
+    if kept is not None:
+        before = fingerprint(kept)
+        if sha256_of(kept, located.source, request.report) == located.content_hash:
+            return Obtained(kept, located.content_hash, located.commit, before)
     for commit in located.commits:
         found = hub.cached_file(located.repo_id, located.filename, repo_type=located.repo_type, revision=commit)
         if found is None:
             continue
+        before = fingerprint(found.path)
         digest = sha256_of(found.path, located.source, request.report)
         if digest == located.content_hash:
             log.info("found in the Hub's own cache and verified: %s", found.path)
-            return Obtained(found.path, digest, found.commit)
+            return Obtained(found.path, digest, found.commit, before)
         log.warning("%s in the Hub's own cache is damaged (sha256 %s); it is left alone", found.path, digest)
     return None
 
@@ -113,8 +120,8 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
         log.info("downloaded and verified %s bytes, sha256 %.12s", f"{staged.size:,}", content_hash)
         if located.content_hash is None:  # the Hub could not tell it; from now on the cache can
             remember(replace(located, content_hash=content_hash), store)
-        store.sweep()
-        return Obtained(_keep(staged.path, located, content_hash, request, store), content_hash, commit)
+        path = _keep(staged.path, located, content_hash, request, store)
+        return Obtained(path, content_hash, commit, fingerprint(path))
     raise AssertionError("a located checkpoint has at least one commit")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from .. import source as grammar
 from ..checkpoint.recipe import Dtype
-from ..errors import FamilyError
+from ..errors import FamilyError, OptionError
 from ..model.config import FAMILIES, METRIC, Family
 from ..progress import Report, silent
 from ..settings import Settings
@@ -47,7 +47,13 @@ class Request:
         offline: bool | None = None,
         progress: Report | None = None,
     ) -> Request:
-        """Check every option before anything is done. Raises SourceError, FamilyError or ValueError."""
+        """Check every option before anything is done. Raises SourceError, FamilyError, OptionError, SettingsError."""
+        if cache_dir is not None and not (isinstance(cache_dir, str | os.PathLike) and os.fspath(cache_dir)):
+            raise OptionError(f"cache_dir is a folder; got {cache_dir!r}.", option="cache_dir", value=cache_dir)
+        if progress is not None and not callable(progress):
+            raise OptionError(
+                f"progress is called with a Progress; got {progress!r}.", option="progress", value=progress
+            )
         settings = Settings.resolve(cache_dir=cache_dir, token=token, offline=offline)
         return cls(
             source=grammar.parse(source, revision=revision),
@@ -64,6 +70,8 @@ class Request:
 def _family(family: str | None, max_depth: float | None, source: str) -> Family | None:
     if family is not None and family not in FAMILIES:
         raise FamilyError(f"family {family!r} is none of: {', '.join(FAMILIES)}.", source=source)
+    if max_depth is not None and (isinstance(max_depth, bool) or not isinstance(max_depth, int | float)):
+        raise OptionError(f"max_depth is a number of metres; got {max_depth!r}.", option="max_depth", value=max_depth)
     if max_depth is not None:
         if family is not None and family != METRIC:
             raise FamilyError(
@@ -80,5 +88,5 @@ def _dtype(dtype: torch.dtype | str | None) -> Dtype | None:
         return None
     name = str(dtype).removeprefix("torch.")
     if name not in get_args(Dtype):
-        raise ValueError(f"dtype {name!r} is none of: {', '.join(get_args(Dtype))}.")
+        raise OptionError(f"dtype {name!r} is none of: {', '.join(get_args(Dtype))}.", option="dtype", value=dtype)
     return name  # type: ignore[return-value]  # narrowed by the membership test above

@@ -62,6 +62,7 @@ def _pinned(entry: CatalogEntry, request: Request) -> HubCheckpoint:
         size=entry.size,
         entry=entry,
         stated=None,
+        config_asked=False,
         pinned=True,
         ref=None,
         remembered_at=None,

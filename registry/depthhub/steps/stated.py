@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..checkpoint.header import build_stated_in
 from ..checkpoint.hints import build_from_config_json
@@ -12,23 +15,54 @@ from ..model.config import Build
 
 log = logging.getLogger("depthhub")
 
+CONFIG = "config.json"
+LIMIT = 1 << 20
+"""Bytes of a config.json that are read at most."""
 
-def build_stated_by(path: Path) -> Build | None:
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """How to build a model, as the file itself or the config.json beside it says.
+
+    config: that config.json, None where the file's own header says it. The header was written by a conversion that had
+    decided, so nobody may contradict it; a config.json is outranked by the caller.
+    """
+
+    build: Build
+    config: Mapping[str, Any] | None
+
+
+def stated_by(path: Path) -> Stated | None:
     """What a local file says of itself (our own layout carries its build), else the config.json beside it."""
-    return build_stated_in(path) or build_beside(path)
+    build = build_stated_in(path)
+    return Stated(build, None) if build is not None else _beside(path.with_name(CONFIG))
 
 
-def build_beside(path: Path) -> Build | None:
-    """The answer of a config.json in the folder of `path`, if there is one that says."""
-    beside = path.with_name("config.json")
-    return build_in(beside.read_bytes()) if beside.is_file() else None
-
-
-def build_in(config_json: bytes) -> Build | None:
-    """The answer of a config.json's bytes. What is not JSON is ignored, and that is said."""
+def stated_in(config_json: bytes, where: str) -> Stated | None:
+    """What the bytes of a config.json state; None where they are not JSON, or say nothing that decides."""
     try:
-        data = json.loads(config_json)
-    except ValueError:
-        log.warning("a config.json beside the weights is not JSON; it is ignored")
+        return stated_by_config(json.loads(config_json))
+    except (ValueError, RecursionError):
+        log.warning("%s is not JSON; it is ignored", where)
         return None
-    return build_from_config_json(data)
+
+
+def stated_by_config(config: object) -> Stated | None:
+    """What a parsed config.json states."""
+    build = build_from_config_json(config)
+    return Stated(build, config) if build is not None and isinstance(config, Mapping) else None
+
+
+def _beside(config: Path) -> Stated | None:
+    try:
+        if not config.is_file():
+            return None
+        with config.open("rb") as file:
+            text = file.read(LIMIT + 1)
+    except OSError as error:
+        log.warning("%s cannot be read (%s); it is ignored", config, error.strerror)
+        return None
+    if len(text) > LIMIT:
+        log.warning("%s is larger than a config.json can be; it is ignored", config)
+        return None
+    return stated_in(text, str(config))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..console import Console
 from ..exit_codes import ExitCode
-from ..in_cache import name_of
+from ..in_cache import fact_of, name_of
 from ..options import add_cache_option
 from ..output import age_text, bytes_text, write_json, write_table
 
@@ -33,12 +33,12 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
 
 def _row(entry: Entry) -> tuple[str | None, ...]:
-    recipe = entry.record.about["recipe"]
+    as_released = "as released" if "recipe" in entry.record.about else None
     size = bytes_text(entry.record.weights_size)
     return (
         name_of(entry),
-        recipe["build"]["family"],
-        recipe["dtype"] or "as released",
+        fact_of(entry, "recipe", "build", "family"),
+        fact_of(entry, "recipe", "dtype") or as_released,
         size,
         entry.key[:12],
         age_text(entry.record.created_at),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from ..console import Console
 from ..errors import UsageError
 from ..exit_codes import ExitCode
-from ..options import add_build_options, build_options
+from ..options import add_build_options, build_options, path_of
 from ..output import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="a checkpoint: .pth, .pt, .bin, .ckpt or .safetensors")
-    parser.add_argument("-o", "--out", required=True, type=Path, metavar="OUT.safetensors", help="the converted file")
+    parser.add_argument(
+        "file", metavar="FILE", type=path_of, help="a checkpoint: .pth, .pt, .bin, .ckpt or .safetensors"
+    )
+    parser.add_argument(
+        "-o", "--out", required=True, type=path_of, metavar="OUT.safetensors", help="the converted file"
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
     add_build_options(parser)
 
@@ -33,9 +38,15 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
 
 def _check_output(file: Path, out: Path, *, force: bool) -> None:
+    from depthhub_cache.identity import is_file_name
+
     if out.suffix != ".safetensors":
         raise UsageError(f"{out} should end in .safetensors: that is what is written.")
+    if not is_file_name(out.name):
+        raise UsageError(f"{out.name!r} cannot be the name of a file on every system; choose another one.")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"{out} is there and is no file; choose another place for the converted file.")
     if out.exists() and file.exists() and out.samefile(file):
         raise UsageError(f"{out} is the checkpoint itself; choose another place for the converted file.")
-    if out.exists() and not force:
+    if os.path.lexists(out) and not force:
         raise UsageError(f"{out} is there already; --force replaces it.")

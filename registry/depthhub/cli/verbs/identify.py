@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..console import Console
 from ..exit_codes import ExitCode
+from ..options import path_of
 from ..output import Cell, build_text, bytes_text, write_facts, write_json
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="a checkpoint: .pth, .pt, .bin, .ckpt or .safetensors")
+    parser.add_argument(
+        "file", metavar="FILE", type=path_of, help="a checkpoint: .pth, .pt, .bin, .ckpt or .safetensors"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..console import Console
 from ..exit_codes import ExitCode
+from ..in_cache import fact_of
 from ..options import add_cache_option
 from ..output import bytes_text, to_json, write_json, write_table
 
@@ -65,7 +66,9 @@ def _cached_files(cache_dir: Path) -> dict[tuple[str, str], Path]:
     from depthhub_cache.store import Store
 
     return {
-        (about["name"], about["content_hash"]): entry.weights
+        (name, content_hash): entry.weights
         for entry in Store(cache_dir).entries()
-        if (about := entry.record.about)["name"] is not None and about["recipe"]["dtype"] is None
+        if (name := fact_of(entry, "name"))
+        and (content_hash := fact_of(entry, "content_hash"))
+        and fact_of(entry, "recipe", "dtype") is None
     }

@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...errors import DepthHubError
 from ..console import Console, error_json
 from ..depth_files import Kind, Scale, Unit, write_depth
 from ..errors import PictureError, UsageError
 from ..exit_codes import ExitCode, common_exit_code
-from ..options import SOURCE_HELP, add_refresh_option, add_source_options, source_options
+from ..options import SOURCE_HELP, add_refresh_option, add_source_options, path_of, source_options
 from ..output import write_json
 from ..photos import SUFFIXES, Job, open_photo, plan, require_pillow
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
+    from PIL import Image
 
     from ...depth_model import DepthModel
 
@@ -27,6 +31,9 @@ metric depth grows away from it and is turned round for the picture. Each pictur
 point. --raw writes the model's own numbers instead: a 16-bit PNG (metric: millimetres, cut off at 65.535 m; relative:
 stretched from minimum to maximum, the scale is in the PNG's text chunk `depthhub` and in --json), or .npy (float32).
 """
+
+_MOST_PIXELS = 64_000_000
+"""What the model is shown at most. A photograph of 4000 x 1 pixels, say, would be resized to 2072000 x 518."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +54,17 @@ class Prediction:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXPLANATION
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", type=Path, help="a photograph, or a folder of photographs"
+        "images", nargs="+", metavar="IMAGE", type=path_of, help="a photograph, or a folder of photographs"
     )
     parser.add_argument("-m", "--model", required=True, metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument(
-        "-o", "--out", required=True, type=Path, help="a file for one photograph, a folder for several or for a folder"
+        "-o",
+        "--out",
+        required=True,
+        type=path_of,
+        help="a file for one photograph, a folder for several or for a folder",
     )
+    parser.add_argument("--force", action="store_true", help="replace depth files that are there")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--side-by-side", action="store_true", help="the photograph at the left of its depth")
     what.add_argument("--raw", action="store_true", help="the model's numbers, as 16-bit PNG or .npy")
@@ -74,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
     kind = _kind(args)
     require_pillow()
-    jobs = plan(args.images, args.out, suffix=".npy" if kind == "npy" else ".png")
+    jobs = plan(args.images, args.out, suffix=".npy" if kind == "npy" else ".png", replace=args.force)
     device = _device(args.device)
     import depthhub
 
@@ -96,7 +108,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 def _predict_all(
     model: DepthModel, jobs: Sequence[Job], kind: Kind, input_size: int, console: Console
 ) -> tuple[list[Prediction | dict[str, Any]], ExitCode]:
-    """Every photograph, one after the other. One that cannot be read is reported and the others go on."""
+    """Every photograph, one after the other. One that fails is reported and the others go on."""
     results: list[Prediction | dict[str, Any]] = []
     codes = [ExitCode.DONE]
     with console.progress() as bar:
@@ -104,17 +116,31 @@ def _predict_all(
             bar.count(done, len(jobs), job.photo.name)
             try:
                 results.append(_predict(model, job, kind, input_size))
-            except PictureError as error:
-                codes.append(console.failure(error))
-                results.append({"image": job.photo, "error": error_json(error)})
+            except (DepthHubError, OSError) as error:
+                failure: Exception = error
+            except (MemoryError, RuntimeError) as error:  # torch tells of memory that it does not get in both ways
+                failure = _failure_of(job.photo, error)
+            else:
+                continue
+            codes.append(console.failure(failure))
+            results.append({"image": job.photo, "error": error_json(failure)})
     return results, common_exit_code(codes)
+
+
+def _failure_of(photo: Path, error: MemoryError | RuntimeError) -> PictureError:
+    reason = str(error).partition("\n")[0] or "not enough memory"
+    failure = PictureError(
+        f"{photo}: the model failed on this picture: {reason}. A lower --input-size needs less memory.", path=photo
+    )
+    failure.__cause__ = error  # what --verbose shows
+    return failure
 
 
 def _predict(model: DepthModel, job: Job, kind: Kind, input_size: int) -> Prediction:
     import numpy as np
 
     photo = open_photo(job.photo)
-    depth = model.infer(photo, input_size=input_size).cpu().numpy()
+    depth = _infer(model, photo, input_size, path=job.photo)
     if not np.isfinite(depth).all():
         raise PictureError(
             f"{job.photo}: the model answered with values that are not numbers; try --dtype float32.", path=job.photo
@@ -133,6 +159,20 @@ def _predict(model: DepthModel, job: Job, kind: Kind, input_size: int) -> Predic
         maximum=float(depth.max()),
         scale=scale,
     )
+
+
+def _infer(model: DepthModel, photo: Image.Image, input_size: int, *, path: Path) -> npt.NDArray[np.float32]:
+    """The depth of `photo`, H x W. Raises PictureError where it is too large."""
+    from ...model.preprocess import fit
+
+    height, width = fit((photo.height, photo.width), input_size, model.config.patch_size)
+    if height * width > _MOST_PIXELS:
+        raise PictureError(
+            f"{path} is {photo.width} x {photo.height}: with a shorter side of {input_size} pixels the model would see "
+            f"{width} x {height}, more than {_MOST_PIXELS // 1_000_000} megapixels. Crop it, or lower --input-size.",
+            path=path,
+        )
+    return model.infer(photo, input_size=input_size).cpu().numpy()
 
 
 def _kind(args: argparse.Namespace) -> Kind:

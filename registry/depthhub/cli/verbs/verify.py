@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...errors import DepthHubError
+from ...errors import DepthHubError, NotFoundError
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code
 from ..in_cache import key_of_source, name_of
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from depthhub_cache.identity import Key
     from depthhub_cache.store import Store
 
-State = Literal["sound", "broken", "missing"]
+State = Literal["sound", "broken", "missing", "unknown"]
+"""unknown: nothing at hand tells which entry a source means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,8 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
                 key = key or key_of_source(source, store, **options)
                 results.append(_check(store, key, source, deep=args.deep))
             except DepthHubError as error:
-                code = console.failure(error)
-                codes.append(code)
-                state: State = "missing" if code is ExitCode.NOT_FOUND else "broken"
+                codes.append(console.failure(error))
+                state: State = "broken" if key else "missing" if isinstance(error, NotFoundError) else "unknown"
                 results.append(Checked(source=source, key=key, state=state, error=error_json(error)))
     if args.json:
         write_json(results)

@@ -1,0 +1,258 @@
+"""Ways to a model that is silently another one, each closed: by an error, a warning, or by making the entry again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from depthhub import (
+    CatalogError,
+    CheckpointError,
+    FamilyError,
+    MismatchError,
+    OptionError,
+    from_pretrained,
+    prewarm,
+    resolve,
+)
+from depthhub.conversion import convert_file
+from depthhub.steps.hub_file import ref_name
+from depthhub.steps.request import Request
+from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
+from depthhub_cache.store import Store
+
+from ..catalogs import checkpoint, write_catalog
+from .conftest import golden_difference
+
+V1 = {"family": "v1", "taps": "last-four", "activation": "relu", "max_depth": None}
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def use(*checkpoints: dict[str, object]) -> None:
+        monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", *checkpoints)))
+
+    return use
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def entries(cache: Path) -> list[Path]:
+    return list(cache.rglob("weights.safetensors"))
+
+
+@pytest.mark.parametrize("stage", ["verifying", "converting"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_file_that_changes_during_the_call_publishes_nothing(
+    tmp_path: Path, tiny: Path, cache: Path, stage: str, in_place: bool
+) -> None:
+    path, other = tmp_path / "last.pth", make_checkpoint(tmp_path / "other.pth", encoder="tiny", seed=1)
+    shutil.copy(tiny, path)
+
+    def change(progress: object) -> None:
+        if progress.stage == stage and other.exists():  # type: ignore[attr-defined]
+            if in_place:
+                path.write_bytes(other.read_bytes())
+                other.unlink()
+            else:
+                other.replace(path)
+
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        from_pretrained(path, family="v2", cache_dir=cache, progress=change)
+    assert entries(cache) == []
+
+
+def test_a_remembered_hash_finds_an_entry_but_makes_none(
+    tmp_path: Path, tiny: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("depthhub.steps.local_file._RACY_SECONDS", 0.0)
+    path = tmp_path / "a.pth"
+    shutil.copy(tiny, path)
+    prewarm([path], family="v2", cache_dir=cache)
+    store = Store(cache)
+    [(name, ref)] = store.refs()
+    store.remember(name, {**ref, "content_hash": "0" * 64})  # as if other bytes had kept every time and number
+    with pytest.raises(CheckpointError, match="has other content than when its sha256 was remembered"):
+        from_pretrained(path, family="v2", cache_dir=cache)
+    assert golden_difference(from_pretrained(path, family="v2", cache_dir=cache), "v2-tiny") <= 1e-4
+
+
+def test_a_config_json_decides_only_for_a_file_of_its_layout(tmp_path: Path, cache: Path) -> None:
+    make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    (tmp_path / "config.json").write_text(json.dumps(transformers_config("tiny", family="v2")))
+    other = make_checkpoint(tmp_path / "other.pth", encoder="tiny")
+    with pytest.raises(MismatchError, match=r"config.json beside it is of another file"):
+        from_pretrained(other, cache_dir=cache)
+
+
+def test_a_config_json_and_a_file_name_that_disagree_are_an_error(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "depth_anything_v2_metric_vkitti_vits.safetensors"
+    make_checkpoint(path, encoder="tiny", layout="transformers")
+    (tmp_path / "config.json").write_text(json.dumps(transformers_config("tiny", family="v2")))
+    with pytest.raises(FamilyError, match=r"config.json says v2, its name v2-metric up to 80 m"):
+        from_pretrained(path, cache_dir=cache)
+
+
+def test_a_config_json_of_another_size_is_an_error(tmp_path: Path, cache: Path) -> None:
+    path = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    (tmp_path / "config.json").write_text(json.dumps(transformers_config("vits", family="v2")))
+    with pytest.raises(MismatchError, match="12 blocks"):
+        from_pretrained(path, cache_dir=cache)
+
+
+@pytest.mark.parametrize("asked", [{"family": "v1"}, {"family": "v2"}, {"max_depth": 80}])
+def test_a_converted_file_is_not_built_otherwise(
+    tmp_path: Path, tiny: Path, cache: Path, asked: dict[str, object]
+) -> None:
+    convert_file(tiny, tmp_path / "own.safetensors", family="v2-metric", max_depth=20)
+    with pytest.raises(FamilyError, match="converted as, v2-metric up to 20 m"):
+        from_pretrained(tmp_path / "own.safetensors", cache_dir=cache, **asked)
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_the_catalog_by_name_and_by_bytes_must_agree(
+    local_hub: LocalHub, tiny: Path, catalog: Callable[..., None]
+) -> None:
+    local_hub.add_file("o/cat", "a.pth", tiny)
+    by_bytes = checkpoint("by-bytes", repo_id="o/other", filename="b.pth", sha256=sha256(tiny), build=V1)
+    catalog(checkpoint("by-name", repo_id="o/cat", filename="a.pth"), by_bytes)
+    with pytest.raises(FamilyError, match="names this file by-name, v2, but its bytes are those of by-bytes, v1"):
+        from_pretrained("by-name")
+
+
+def test_a_further_catalog_cannot_build_a_built_in_checkpoint_otherwise(catalog: Callable[..., None]) -> None:
+    known = resolve("vits").content_hash
+    catalog(checkpoint("mine", repo_id="o/r", filename="f.pth", sha256=known, build=V1))
+    with pytest.raises(CatalogError, match="mine has the sha256 of v2-vits"):
+        resolve("vits")
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_the_size_that_a_name_promises_is_checked_on_a_hit_too(
+    local_hub: LocalHub, tiny: Path, catalog: Callable[..., None]
+) -> None:
+    local_hub.add_file("o/cat", "l.pth", tiny)
+    catalog(checkpoint("cat-l", repo_id="o/cat", filename="l.pth", encoder="vitl"))
+    prewarm([tiny], family="v2")
+    with pytest.raises(MismatchError, match="should be vitl"):
+        from_pretrained("cat-l")
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_what_was_not_asked_is_not_remembered_as_nothing(
+    local_hub: LocalHub, tmp_path: Path, catalog: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("o/hist", "model.safetensors", port)
+    config = json.dumps(transformers_config("tiny", family="v2-metric", max_depth=20)).encode()
+    local_hub.add_file("o/hist", "config.json", config, lfs=False)
+    prewarm(["o/hist/model.safetensors"], family="v2")  # no need to ask for the config.json
+    model = from_pretrained("o/hist/model.safetensors")
+    assert golden_difference(model, "v2-metric-tiny-20m") <= 1e-4
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_config_json_that_cannot_be_had_stops_only_those_who_need_it(
+    local_hub: LocalHub, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPTHHUB_TOTAL_TIMEOUT", "2")
+    local_hub.add_file("o/r", "t.pth", tiny)
+    local_hub.add_file("o/r", "config.json", b"{}" + b" " * 3_000_000, lfs=False)
+    local_hub.inject(Fault.status(500), times=None, path="config.json")
+    assert golden_difference(from_pretrained("o/r/t.pth", family="v2"), "v2-tiny") <= 1e-4
+    with pytest.raises(FamilyError):
+        from_pretrained("o/r/t.pth")
+
+
+def test_an_entry_with_the_weights_of_another_is_made_again(tiny: Path, cache: Path) -> None:
+    [v1] = prewarm([tiny], family="v1", cache_dir=cache)
+    [v2] = prewarm([tiny], family="v2", cache_dir=cache)
+    assert v1.path.stat().st_size == v2.path.stat().st_size
+    v1.path.write_bytes(v2.path.read_bytes())
+    assert golden_difference(from_pretrained(tiny, family="v1", cache_dir=cache), "v1-tiny") <= 1e-4
+
+
+@pytest.mark.parametrize("damage", [{}, {"recipe": 5}, {"decisions": None}, None])
+def test_an_entry_with_a_damaged_record_is_made_again(
+    tiny: Path, cache: Path, damage: dict[str, object] | None
+) -> None:
+    [done] = prewarm([tiny], family="v2", cache_dir=cache)
+    path = done.path.with_name("entry.json")
+    record = json.loads(path.read_text())
+    record["about"] = {} if damage is None else {**record["about"], **damage, "of_a_later_version": 1}
+    path.write_text(json.dumps(record))
+    model = from_pretrained(tiny, family="v2", cache_dir=cache)
+    assert model.provenance.recipe.build.family == "v2"
+    assert golden_difference(model, "v2-tiny") <= 1e-4
+
+
+def test_an_entry_with_a_damaged_header_is_made_again(tiny: Path, cache: Path) -> None:
+    [done] = prewarm([tiny], family="v2", cache_dir=cache)
+    content = bytearray(done.path.read_bytes())
+    content[8:40] = b"\0" * 32
+    done.path.write_bytes(content)
+    assert golden_difference(from_pretrained(tiny, family="v2", cache_dir=cache), "v2-tiny") <= 1e-4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"device": "banana"},
+        {"device": "meta"},
+        {"device": "cuda:99"},
+        {"dtype": "int8"},
+        {"max_depth": "20"},
+        {"max_depth": True},
+        {"cache_dir": ""},
+        {"progress": 5},
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_before_anything_is_done(
+    tiny: Path, cache: Path, options: dict[str, object]
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        from_pretrained(tiny, **{"family": "v2-metric", "cache_dir": cache, "max_depth": 20, **options})
+    assert caught.value.option in options
+    assert not cache.exists()
+
+
+def test_cpu_zero_is_the_cpu(tiny: Path, cache: Path) -> None:
+    assert next(from_pretrained(tiny, family="v2", cache_dir=cache, device="cpu:0").parameters()).device.type == "cpu"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe with a name")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, cache: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(CheckpointError, match="no regular file"):
+        from_pretrained(tmp_path / "pipe.pth", family="v2", cache_dir=cache)
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_offline_an_answer_from_the_hubs_own_cache_is_remembered(
+    local_hub: LocalHub, tiny: Path, hub_environment: Path
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    local_hub.add_file("o/r", "t.pth", tiny)
+    hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint, cache_dir=hub_environment / "hub")
+    from_pretrained("o/r/t.pth", family="v2", offline=True)
+    shutil.rmtree(hub_environment / "hub")
+    from_pretrained("o/r/t.pth", family="v2", offline=True)
+
+
+def test_a_password_in_the_endpoint_is_not_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for endpoint in ("https://user:s3cretpw@hub.example", "https://hub.example"):
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        request = Request.parse("owner/repo/f.pth")
+        names.append(ref_name(request.source, request))
+    assert "s3cretpw" not in names[0]
+    assert names[0] == names[1] == "hub:https://hub.example/model/owner/repo/f.pth@main"
