@@ -78,13 +78,14 @@ def from_pretrained(
     from .steps.build import build, usable_device
 
     device = usable_device(device)
-    entry = ensure_entry(request).entry
+    found = ensure_entry(request)
     try:
-        return build(entry, device)
+        return build(found.entry, found.located, device)
     except BrokenEntryError as error:  # or removed under our hands; it is derived data, and made again
         log.warning("%s", error)
-        Store(request.settings.cache_dir).remove(entry.key)
-    return build(ensure_entry(request).entry, device)
+        Store(request.settings.cache_dir).remove(found.entry.key)
+    found = ensure_entry(request)
+    return build(found.entry, found.located, device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ def prewarm(
 
 
 def _prewarmed(request: Request) -> Prewarmed:
-    entry, cached = ensure_entry(request)
+    entry, _, cached = ensure_entry(request)
     return Prewarmed(
         source=str(request.source),
         key=entry.key,
@@ -149,7 +150,10 @@ def _prewarmed(request: Request) -> Prewarmed:
 
 
 class Ensured(NamedTuple):
+    """The entry of what was located; `cached`: it was there before."""
+
     entry: Entry
+    located: Located
     cached: bool
 
 
@@ -158,7 +162,7 @@ def ensure_entry(request: Request) -> Ensured:
     store = Store(request.settings.cache_dir, lock_timeout=request.settings.lock_timeout)
     wanted = want(locate_checkpoint(request, store), request)
     if entry := find(wanted, store):
-        return Ensured(entry, cached=True)
+        return Ensured(entry, wanted.located, cached=True)
 
     from .steps.make import make
     from .steps.obtain import obtain
@@ -170,13 +174,13 @@ def ensure_entry(request: Request) -> Ensured:
         if wanted.key is None:  # whoever held the lock may have learned the content hash
             wanted = want(locate_checkpoint(request, store), request)
         if entry := find(wanted, store):
-            return Ensured(entry, cached=True)
+            return Ensured(entry, wanted.located, cached=True)
         with store.stage() as staging:
             obtained = obtain(wanted.located, request, store, staging)
             recipe = wanted.recipe or decide(request, wanted.located, obtained.content_hash)
             entry = make(obtained, wanted.located, recipe, request, store, staging)
         store.sweep()  # what processes that died have left
-        return Ensured(entry, cached=False)
+        return Ensured(entry, wanted.located, cached=False)
 
 
 class Wanted(NamedTuple):

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where the weights came from, as written when they were converted.
+    """Where the weights came from.
 
-    source: what was asked for then; name: in the catalog. repo_id, repo_type, filename, commit: on the Hub (None
+    source: what was asked for; name: in the catalog. repo_id, repo_type, filename, commit: on the Hub (None
     for a local file). content_hash: sha256 of the checkpoint. licence: of the weights, None where not known.
     decisions: what was peeled off the file, in words. key, path: the entry. made_at: ISO 8601, UTC.
     """

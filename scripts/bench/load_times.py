@@ -54,6 +54,7 @@ def run(way: str, checkpoint: Path, encoder: str, cache: Path) -> float:
     """Seconds to a ready model in a fresh process."""
     command = [sys.executable, "-c", WAYS[way] + REPORT, str(checkpoint), encoder]
     env = {**os.environ, "DEPTHHUB_CACHE": str(cache)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled; nobody imports from source every time
     return float(subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, env=env).stdout)
 
 

@@ -16,7 +16,7 @@ def rows(outcome):
 
 def test_list_shows_name_family_encoder_licence_size_and_whether_it_is_cached(depthhub):
     first = depthhub("list", "v2-vits").out.splitlines()[1]
-    assert first.split() == ["v2-vits", "depth-anything-v2", "vits", "apache-2.0", "99.2", "MB", "no"]
+    assert first.split() == ["v2-vits", "depth-anything-v2", "relative", "vits", "apache-2.0", "99.2", "MB", "no"]
 
 
 def test_list_takes_a_part_of_a_name_or_a_shell_pattern(depthhub):

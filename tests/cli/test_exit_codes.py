@@ -197,7 +197,8 @@ def test_130_interrupted_in_a_download_leaves_nothing(cache, local_hub: LocalHub
     local_hub.add_file("owner/repo", "tiny.pth", tiny)
     local_hub.inject(Fault.stall(60, after=1000))
     command = [sys.executable, "-m", "depthhub", "pull", HUB_FILE, "--family", "v2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # background jobs inherit deaf ears
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heard) as process:
         deadline = time.monotonic() + 60
         while not any(request.host == "cdn" for request in local_hub.requests):
             assert time.monotonic() < deadline, "the download never began"

@@ -73,7 +73,7 @@ def test_looking_around_imports_neither_torch_nor_the_hubs_client(shell, argv):
 def test_python_m_is_the_same_command(shell):
     result = shell("-m", "depthhub", "list", "v2-vits")
     assert result.returncode == 0
-    assert result.stdout.splitlines()[0].split() == ["NAME", "FAMILY", "ENCODER", "LICENCE", "SIZE", "CACHED"]
+    assert result.stdout.splitlines()[0].split() == ["NAME", "FAMILY", "OUTPUT", "ENCODER", "LICENCE", "SIZE", "CACHED"]
     assert result.stderr == ""
 
 

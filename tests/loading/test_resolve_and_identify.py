@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from depthhub import CheckpointError, NotFoundError, UnsupportedModelError, identify, prewarm, resolve
+from depthhub import CheckpointError, NotFoundError, UnsupportedModelError, from_pretrained, identify, prewarm, resolve
 from depthhub.catalog import Catalog
 from depthhub.conversion import convert_file
 from depthhub.model.config import Build
@@ -116,3 +116,13 @@ def test_another_family_is_named_and_not_guessed_at(tmp_path: Path) -> None:
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         identify(tmp_path / "absent.pth")
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_provenance_is_of_the_place_that_was_asked_for_not_of_who_came_first(local_hub: LocalHub, tiny: Path) -> None:
+    commit = local_hub.add_file("owner/repo", "t.pth", tiny)
+    first = from_pretrained(tiny, family="v2").provenance
+    second = from_pretrained("owner/repo/t.pth", family="v2").provenance
+    assert first.key == second.key
+    assert (first.source, first.repo_id, first.commit) == (str(tiny), None, None)
+    assert (second.repo_id, second.filename, second.commit) == ("owner/repo", "t.pth", commit)

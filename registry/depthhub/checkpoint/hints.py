@@ -10,10 +10,12 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..model.config import ENCODERS, METRIC, Build, Taps
-from .shapes import Sizes
+
+if TYPE_CHECKING:
+    from .shapes import Sizes
 
 
 def build_from_config_json(data: object) -> Build | None:

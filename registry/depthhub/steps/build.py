@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -17,6 +18,7 @@ from ..depth_model import DepthModel
 from ..errors import BrokenEntryError, CheckpointError, OptionError
 from ..model.assign import AssignError, assign
 from ..provenance import Provenance
+from .located import Located
 
 
 def usable_device(device: torch.device | str) -> str:
@@ -33,13 +35,13 @@ def usable_device(device: torch.device | str) -> str:
     return "cpu" if found.type == "cpu" else str(found)
 
 
-def build(entry: Entry, device: str) -> DepthModel:
+def build(entry: Entry, located: Located, device: str) -> DepthModel:
     """The model of `entry`. Raises BrokenEntryError where the file is not what was published."""
     try:
         with collection_paused():
             tensors, header = read_converted(entry.weights, device=device)
             _require_own(header, entry)
-            model = DepthModel(header.config, Provenance.of(entry))
+            model = DepthModel(header.config, provenance_of(entry, located))
             assign(model, tensors)
     except (AssignError, CheckpointError) as error:
         raise BrokenEntryError(
@@ -48,6 +50,14 @@ def build(entry: Entry, device: str) -> DepthModel:
             path=entry.path,
         ) from error
     return model
+
+
+def provenance_of(entry: Entry, located: Located) -> Provenance:
+    """The record's, but with the place that was asked for now: places with the same bytes share an entry."""
+    made, place = Provenance.of(entry), located.place()
+    if place.commit is None and (place.repo_id, place.filename) == (made.repo_id, made.filename):
+        place = place._replace(commit=made.commit)
+    return replace(made, **place.to_json())
 
 
 def _require_own(header: ConvertedHeader, entry: Entry) -> None:

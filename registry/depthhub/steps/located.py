@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from depthhub_cache.identity import ContentHash, is_sha256
 
@@ -13,6 +13,28 @@ from ..catalog import CatalogEntry
 from ..hub_names import RepoType, file_path_problem, revision_problem
 from .digest import Fingerprint
 from .stated import Stated, stated_by_config
+
+
+class Place(NamedTuple):
+    """Where a checkpoint is, for people: what was asked, its entry in the catalog, repository, file and commit."""
+
+    source: str
+    entry: CatalogEntry | None
+    repo_id: str | None
+    repo_type: RepoType | None
+    filename: str
+    commit: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "name": self.entry.name if self.entry else None,
+            "repo_id": self.repo_id,
+            "repo_type": self.repo_type,
+            "filename": self.filename,
+            "commit": self.commit,
+            "licence": self.entry.licence if self.entry else None,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +56,9 @@ class LocalCheckpoint:
     @property
     def filename(self) -> str:
         return self.path.name
+
+    def place(self) -> Place:
+        return Place(self.source, self.entry, None, None, self.filename, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +93,10 @@ class HubCheckpoint:
     @property
     def commit(self) -> str:
         return self.commits[0]
+
+    def place(self) -> Place:
+        commit = self.commit if len(self.commits) == 1 else None
+        return Place(self.source, self.entry, self.repo_id, self.repo_type, self.filename, commit)
 
     def to_ref(self) -> Mapping[str, Any]:
         """The part that is worth remembering: what the Hub said."""

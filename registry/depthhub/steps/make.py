@@ -77,17 +77,10 @@ def _require_config_of(checkpoint: Checkpoint, converted: Converted, located: Lo
 
 def _about(obtained: Obtained, located: Located, recipe: Recipe, decisions: tuple[str, ...]) -> dict[str, Any]:
     """Where the weights came from, for the entry's record; `Provenance` reads it back."""
-    entry = located.entry
     return {
-        "source": located.source,
-        "name": entry.name if entry else None,
-        "repo_id": getattr(located, "repo_id", None),
-        "repo_type": getattr(located, "repo_type", None),
-        "filename": located.filename,
-        "commit": obtained.commit,
+        **located.place()._replace(commit=obtained.commit).to_json(),
         "content_hash": obtained.content_hash,
         "checkpoint_bytes": obtained.path.stat().st_size,
-        "licence": entry.licence if entry else None,
         "recipe": recipe.to_json(),
         "decisions": list(decisions),
         "versions": {

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     if args.json:
         write_json([{**to_json(model), "path": _path(model, cached)} for model in models])
     else:
-        header = ("NAME", "FAMILY", "ENCODER", "LICENCE", "SIZE", "CACHED")
+        header = ("NAME", "FAMILY", "OUTPUT", "ENCODER", "LICENCE", "SIZE", "CACHED")
         write_table(header, [_row(model, cached) for model in models])
     if not models:
         hidden = f"; {len(matching)} that depthhub cannot serve: add --all" if matching else ""
@@ -50,8 +50,13 @@ def _shell_pattern(text: str | None) -> str:
 
 
 def _row(model: CatalogEntry, cached: Mapping[tuple[str, str], Path]) -> tuple[str | None, ...]:
-    state = "unsupported" if model.unsupported else "yes" if _path(model, cached) else "no"
-    return (model.name, model.family, model.encoder, model.licence, bytes_text(model.size), state)
+    if model.build is None:
+        output, state = None, f"unsupported: {model.unsupported}"
+    else:
+        output = "relative" if model.build.max_depth is None else f"metres, up to {model.build.max_depth:g}"
+        state = "yes" if _path(model, cached) else "no"
+    licence = f"{model.licence} (disputed)" if model.licence and model.licence_disputed else model.licence
+    return (model.name, model.family, output, model.encoder, licence, bytes_text(model.size), state)
 
 
 def _path(model: CatalogEntry, cached: Mapping[tuple[str, str], Path]) -> Path | None:
