@@ -35,8 +35,10 @@ EXAMPLES: dict[str, tuple[errors.DepthHubError, type[BaseException]]] = {
     "MismatchError": (errors.MismatchError("m", path=Path("x.pth"), expected="vitl", found="vitb"), ValueError),
     "FamilyError": (errors.FamilyError("m", source="x"), ValueError),
     "CacheError": (errors.CacheError("m", path=Path("c")), OSError),
+    "NoSpaceError": (errors.NoSpaceError("m", path=Path("c"), free=1, needed=3, reclaimable=0), OSError),
     "CacheNotWritableError": (errors.CacheNotWritableError("m", path=Path("c")), OSError),
     "BrokenEntryError": (errors.BrokenEntryError("m", path=Path("c")), OSError),
+    "BundleError": (errors.BundleError("m", path=Path("x.tar"), member="bundle.json"), OSError),
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 VARIABLES = {
     "cache_dir": "DEPTHHUB_CACHE",
+    "lower_caches": "DEPTHHUB_CACHE",
     "endpoint": "HF_ENDPOINT",
     "token": "HF_TOKEN",
     "offline": "HF_HUB_OFFLINE",

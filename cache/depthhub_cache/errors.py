@@ -3,7 +3,9 @@
     DepthHubError
     ├── CacheError (OSError)
     │   ├── CacheNotWritableError
-    │   └── BrokenEntryError
+    │   │   └── NoSpaceError
+    │   ├── BrokenEntryError
+    │   └── BundleError
     └── ... the rest is drawn in depthhub/errors.py
 
 The root lives in the lowest room, so that a caller catches every error of ours with one class.
@@ -52,5 +54,23 @@ class CacheNotWritableError(CacheError):
         self.free = free
 
 
+class NoSpaceError(CacheNotWritableError):
+    """There is not room enough, seen before anything was written. Bytes: `needed`, `free`, `missing`, `reclaimable`."""
+
+    def __init__(self, message: str, *, path: Path, free: int, needed: int, reclaimable: int) -> None:
+        super().__init__(message, path=path, free=free)
+        self.needed = needed
+        self.missing = needed - free
+        self.reclaimable = reclaimable
+
+
 class BrokenEntryError(CacheError):
     """An entry is there but not as it was published."""
+
+
+class BundleError(CacheError):
+    """A file that is no sound bundle of entries. `path` is the file, `member` the part of it that is wrong."""
+
+    def __init__(self, message: str, *, path: Path, member: str | None = None) -> None:
+        super().__init__(message, path=path)
+        self.member = member

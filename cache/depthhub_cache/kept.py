@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import disk
 from .errors import CacheError
 from .identity import ContentHash, is_file_name, is_sha256
-from .staging import Staging, delete_tree, exchange_folder, publish_folder, take_away
+from .staging import Staging, fresh_path
 from .verification import sha256_of
 
 _ATTEMPTS = 5
@@ -22,16 +23,16 @@ def keep(folder: Path, staged: Path, content_hash: ContentHash, *, filename: str
         raise ValueError(f"{filename!r} is not a plain file name")
     gathered = staging.gather("kept", {filename: staged})
     for _ in range(_ATTEMPTS):
-        if publish_folder(gathered, folder):
+        if disk.publish_folder(gathered, folder):
             return folder / filename
         there = kept_in(folder)
         if there is not None and sha256_of(there) == content_hash:
             return there
-        if exchange_folder(gathered, folder):
+        if disk.exchange_folder(gathered, folder):
             return folder / filename
-        taken = take_away(folder, staging.path.parent)
-        if taken is not None:
-            delete_tree(taken)
+        taken = fresh_path(staging.path.parent)
+        if disk.take_away(folder, taken):
+            disk.delete_tree(taken)
     raise CacheError(f"Could not keep {folder}: other processes keep changing it. Try again.", path=folder)
 
 

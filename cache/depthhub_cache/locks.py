@@ -17,25 +17,36 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import disk
 from .errors import CacheNotWritableError
 from .json_object import parse_object
 from .owner import Owner, host_name
-from .staging import Staging, make_file, remove_file
+from .staging import Staging
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+    from .filesystem import LockKind
+
 log = logging.getLogger("depthhub_cache")
+
+_MARKER = ".soft"
 
 TELL_AFTER = 2.0
 """Seconds of waiting before one is told for whom."""
 
 
 @contextmanager
-def hold(path: Path, *, tmp: Path, timeout: float, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
-    """Hold the lock file `path`; whether it is held, for after `timeout` seconds, or without locks, it is not."""
+def hold(
+    path: Path, kind: LockKind, *, tmp: Path, timeout: float, on_wait: Callable[[str], None] | None = None
+) -> Iterator[bool]:
+    """Hold the lock file `path`; whether it is held, for after `timeout` seconds, or without locks, it is not.
+
+    kind: `flock`, the system's own; `soft`, a marker beside it that is there or not, where the system's own excludes
+    nobody; or `none`.
+    """
     holder = path.with_suffix(".holder")
-    lock = _acquire(path, holder, timeout, on_wait or _silent)
+    lock = None if kind == "none" else _acquire(path, kind, holder, timeout, on_wait or _silent)
     try:
         if lock is not None:
             _announce(holder, tmp)
@@ -43,22 +54,32 @@ def hold(path: Path, *, tmp: Path, timeout: float, on_wait: Callable[[str], None
     finally:
         if lock is not None:
             with suppress(OSError):  # what was made under the lock stands all the same
-                remove_file(holder)
+                disk.remove_file(holder)
             with suppress(OSError):
                 lock.release()
 
 
-def _acquire(path: Path, holder: Path, timeout: float, on_wait: Callable[[str], None]) -> BaseFileLock | None:
-    from filelock import FileLock, Timeout  # a hit in the cache needs no lock, and does not pay for the import
+def sweep(folder: Path) -> None:
+    """Remove the words that processes left who are gone. Lock files stay: to remove one would split the lock in two."""
+    for holder in folder.glob("*.holder"):
+        said = _said_in(holder)
+        if said is not None and said[0].is_gone():
+            with suppress(OSError):
+                disk.remove_file(holder.with_suffix(_MARKER))
+                disk.remove_file(holder)
+
+
+def _acquire(
+    path: Path, kind: LockKind, holder: Path, timeout: float, on_wait: Callable[[str], None]
+) -> BaseFileLock | None:
+    from filelock import Timeout  # a hit in the cache needs no lock, and does not pay for the import
 
     deadline = time.monotonic() + timeout
     told = None
     while True:
         left = deadline - time.monotonic()
         try:
-            make_file(path)
-            # Given the mode that the file has, no version of filelock has another to force on it.
-            lock = FileLock(str(path), mode=stat.S_IMODE(path.stat().st_mode))
+            lock = _lock(path, kind)
             lock.acquire(timeout=min(TELL_AFTER, max(left, 0)))
         except Timeout:
             whom = _whom(holder)
@@ -67,6 +88,8 @@ def _acquire(path: Path, holder: Path, timeout: float, on_wait: Callable[[str], 
             return None
         else:
             return lock
+        if not timeout:
+            return None
         if left <= TELL_AFTER:
             log.warning("lock %s: waited %.0f s for %s", path, timeout, whom)
             on_wait(f"waited {timeout:.0f} s for {whom}; going on without the lock")
@@ -74,6 +97,16 @@ def _acquire(path: Path, holder: Path, timeout: float, on_wait: Callable[[str], 
         if whom != told:
             on_wait(f"waiting for {whom}")
             told = whom
+
+
+def _lock(path: Path, kind: LockKind) -> BaseFileLock:
+    from filelock import FileLock, SoftFileLock
+
+    disk.make_file(path)
+    if kind == "soft":
+        return SoftFileLock(str(path.with_suffix(_MARKER)))
+    # Given the mode that the file has, no version of filelock has another to force on it.
+    return FileLock(str(path), mode=stat.S_IMODE(path.stat().st_mode))
 
 
 def _announce(holder: Path, tmp: Path) -> None:
@@ -87,16 +120,22 @@ def _announce(holder: Path, tmp: Path) -> None:
 
 def _whom(holder: Path) -> str:
     """Who holds the lock, in words; the word of a process that is gone is not believed."""
+    said = _said_in(holder)
+    if said is None or said[0].is_gone():
+        return "another process, which has not said who it is"
+    owner, host, since = said
+    return f"process {owner.pid} on {host}, at work since {since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _said_in(holder: Path) -> tuple[Owner, str, datetime] | None:
     try:
         with holder.open("rb") as file:
             facts = parse_object(file.read(4097), limit=4096)
         owner = Owner.parse(str(facts["owner"]))
         host, since = re.sub(r"[^\w.-]", "_", str(facts["host"]))[:64], datetime.fromisoformat(str(facts["since"]))
     except (OSError, ValueError, KeyError):
-        owner = None
-    if owner is None or owner.is_gone():
-        return "another process, which has not said who it is"
-    return f"process {owner.pid} on {host}, at work since {since:%Y-%m-%d %H:%M:%S} UTC"
+        return None
+    return None if owner is None else (owner, host, since)
 
 
 def _silent(_: str) -> None:

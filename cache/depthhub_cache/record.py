@@ -1,15 +1,14 @@
-"""The record of an entry, `entry.json`: what was published, and whatever the publisher says about it."""
+"""The record of an entry, `entry.json`: what was published, and whatever the publisher says about it. It is sealed."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from .identity import ContentHash, Key, is_file_name, is_sha256
-from .json_object import parse_object
+from .sealed import seal, unseal
 
 SCHEMA = 1
 FILE_NAME = "entry.json"
@@ -21,7 +20,9 @@ LIMIT = 1 << 20
 class Record:
     """What an entry says of itself.
 
-    weights: name of its file. weights_sha256, weights_size: of that file, in bytes. created_at: ISO 8601, UTC.
+    weights: name of its file. weights_sha256, weights_size: of that file, in bytes. header_sha256: of that file's
+    beginning, its safetensors header, so that every load can check it; None for a file of another kind.
+    created_at: ISO 8601, UTC.
     about: the publisher's own facts, plain JSON, which the store does not look into.
     """
 
@@ -30,6 +31,7 @@ class Record:
     weights: str
     weights_sha256: ContentHash
     weights_size: int
+    header_sha256: ContentHash | None
     created_at: str
     about: Mapping[str, Any] = field(hash=False)
 
@@ -41,15 +43,16 @@ class Record:
             "weights": self.weights,
             "weights_sha256": self.weights_sha256,
             "weights_size": self.weights_size,
+            "header_sha256": self.header_sha256,
             "created_at": self.created_at,
             "about": dict(self.about),
         }
-        return json.dumps(facts, indent=2, allow_nan=False).encode("ascii") + b"\n"
+        return seal(facts)
 
     @classmethod
     def parse(cls, data: bytes) -> Record:
         """Raises ValueError, saying in words what is wrong, for anything but the bytes of a record."""
-        facts = parse_object(data, limit=LIMIT)
+        facts = unseal(data, limit=LIMIT)
         schema = facts.get("schema")
         if type(schema) is not int or schema != SCHEMA:
             raise ValueError(f"its schema is {schema!r}, this version reads {SCHEMA}")
@@ -61,6 +64,8 @@ class Record:
             raise ValueError("its weights_sha256 is not a sha256")
         if type(facts.get("weights_size")) is not int or facts["weights_size"] < 0:
             raise ValueError("its weights_size is not a number of bytes")
+        if facts.get("header_sha256") is not None and not is_sha256(facts["header_sha256"]):
+            raise ValueError("its header_sha256 is not a sha256")
         if not isinstance(facts.get("about"), dict):
             raise ValueError("its about is not an object")  # noqa: TRY004  wrong content, whatever its type
         return cls(
@@ -69,6 +74,7 @@ class Record:
             weights=facts["weights"],
             weights_sha256=facts["weights_sha256"],
             weights_size=facts["weights_size"],
+            header_sha256=facts.get("header_sha256"),
             created_at=_utc(facts.get("created_at")),
             about=facts["about"],
         )

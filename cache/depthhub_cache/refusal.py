@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import CacheError, CacheNotWritableError
+from .space import free_bytes
 
 _ELSEWHERE = "name another folder with DEPTHHUB_CACHE or cache_dir"
 
@@ -28,7 +28,7 @@ def refusals(path: Path) -> Iterator[None]:
 def _not_writable(path: Path, error: OSError) -> CacheNotWritableError:
     free = None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = _free_bytes(path)
+        free = free_bytes(path)
         why = "no space is left" if error.errno == errno.ENOSPC else "the disk quota is used up"
         why += f" ({free:,} bytes free)" if free is not None else ""
         advice = f"Make room, or {_ELSEWHERE}."
@@ -48,13 +48,6 @@ def _not_writable(path: Path, error: OSError) -> CacheNotWritableError:
     else:
         why, advice = (error.strerror or type(error).__name__), f"Mend that, or {_ELSEWHERE}."
     return CacheNotWritableError(f"Cannot write to the cache at {path}: {why}. {advice}", path=path, free=free)
-
-
-def _free_bytes(path: Path) -> int | None:
-    for folder in (path, *path.parents):
-        with suppress(OSError):
-            return shutil.disk_usage(folder).free
-    return None
 
 
 def _in_the_way(path: Path) -> Path:

@@ -1,14 +1,16 @@
-"""Whether a file is framed as safetensors says, from its header alone: no tensor is read, no library is needed.
+"""A safetensors file seen from its header alone: no tensor is read, no library is needed.
 
 The format: 8 bytes, little endian, the size of the header; the header, JSON; the data, which the tensors cover exactly.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 from typing import Any
 
+from .identity import ContentHash
 from .json_object import parse_object
 
 _SIZE_LIMIT = 100_000_000  # what the format's own parser accepts
@@ -18,14 +20,16 @@ _BITS |= {"I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F3
 _BITS |= {"I64": 64, "U64": 64, "F64": 64, "C64": 64}
 
 
+def header_digest(path: Path, size: int) -> ContentHash:
+    """The sha256 of the header, its length included. Raises ValueError where it does not fit into `size` bytes."""
+    start, text = _read(path, size)
+    return ContentHash(hashlib.sha256(start + text).hexdigest())
+
+
 def check_header(path: Path, size: int) -> None:
     """Raises ValueError, saying what is wrong, unless the tensors fill a file of `size` bytes to its end."""
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > min(size - 8, _SIZE_LIMIT):
-            raise ValueError(f"its header does not fit into {size:,} bytes")
-        header = parse_object(file.read(length), limit=_SIZE_LIMIT)
+    _, text = _read(path, size)
+    length, header = len(text), parse_object(text, limit=_SIZE_LIMIT)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("its metadata is not text")
@@ -36,6 +40,19 @@ def check_header(path: Path, size: int) -> None:
         reached = end
     if 8 + length + reached != size:
         raise ValueError(f"its tensors end at byte {8 + length + reached:,}, the file at {size:,}")
+
+
+def _read(path: Path, size: int) -> tuple[bytes, bytes]:
+    """The header's length as it is written, and its text."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or length > min(size - 8, _SIZE_LIMIT):
+            raise ValueError(f"its header does not fit into {size:,} bytes")
+        text = file.read(length)
+    if len(text) < length:
+        raise ValueError("its header is cut short")
+    return start, text
 
 
 def _extent(name: str, facts: Any) -> tuple[int, int, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .staging import tree_size
+from .abandoned import abandoned_directories
+from .disk import tree_size
+from .space import free_bytes
+from .tier import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,37 +24,42 @@ class Area:
 class Usage:
     """The parts of the cache. free: bytes left on its file system; None where that is not known.
 
-    entries counts broken ones too; checkpoints are originals that were kept; staging is work under way, and rubbish.
+    entries counts broken ones too, and pinned says how many of them are; checkpoints are originals that were kept;
+    staging is work under way, rubbish what processes left that are surely gone; quarantine is what failed verification.
     """
 
     entries: Area
+    pinned: int
     refs: Area
     checkpoints: Area
+    quarantine: Area
     staging: Area
+    rubbish: Area
     free: int | None
 
     @property
     def bytes(self) -> int:
         """Of all parts together."""
-        return self.entries.bytes + self.refs.bytes + self.checkpoints.bytes + self.staging.bytes
+        areas = (self.entries, self.refs, self.checkpoints, self.quarantine, self.staging, self.rubbish)
+        return sum(area.bytes for area in areas)
 
 
-def measure(*, root: Path, entries: Path, refs: Path, checkpoints: Path, tmp: Path) -> Usage:
+def measure(tier: Tier) -> Usage:
     """Walks through the whole cache; what vanishes meanwhile counts nothing."""
-    free = None
-    for folder in (root, *root.parents):
-        with suppress(OSError):
-            free = shutil.disk_usage(folder).free
-            break
+    tmp = tier.folder("tmp")
+    rubbish = set(abandoned_directories(tmp))
     return Usage(
-        entries=_area(entries, "*/*"),
-        refs=_area(refs, "*/*.json"),
-        checkpoints=_area(checkpoints, "*/*"),
-        staging=_area(tmp, "*"),
-        free=free,
+        entries=_area(tier.folder("entries").glob("*/*")),
+        pinned=sum(1 for _ in tier.folder("pins").glob("*")),
+        refs=_area(tier.folder("refs").glob("*/*.json")),
+        checkpoints=_area(tier.folder("checkpoints").glob("*/*")),
+        quarantine=_area(tier.folder("quarantine").glob("*")),
+        staging=_area(path for path in tmp.glob("*") if path not in rubbish),
+        rubbish=_area(rubbish),
+        free=free_bytes(tier.root),
     )
 
 
-def _area(folder: Path, pattern: str) -> Area:
-    sizes = [tree_size(path) for path in folder.glob(pattern)]
+def _area(paths: Iterable[Path]) -> Area:
+    sizes = [tree_size(path) for path in paths]
     return Area(len(sizes), sum(sizes))

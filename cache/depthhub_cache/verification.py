@@ -13,10 +13,10 @@ from .safetensors_header import check_header
 _CHUNK = 4 << 20
 
 
-def verify_entry(folder: Path, key: Key, *, deep: bool) -> None:
-    """Raises BrokenEntryError that names what is wrong with the entry in `folder`, or that there is none.
+def verify_entry(folder: Path, key: Key, *, deep: bool) -> Entry:
+    """The entry in `folder`, checked. Raises BrokenEntryError that names what is wrong, or that there is none.
 
-    quick: finds every truncation and a header that does not fit. deep: finds every changed byte of the weights.
+    quick: finds every truncation, and every changed byte of record and header. deep: every changed byte of the weights.
     """
     entry = read_entry(folder, key)
     if entry is None:
@@ -30,6 +30,7 @@ def verify_entry(folder: Path, key: Key, *, deep: bool) -> None:
         if isinstance(error, CacheError):
             raise
         raise broken(folder, f"{entry.weights.name} cannot be read: {error.strerror}") from error
+    return entry
 
 
 def sha256_of(path: Path) -> ContentHash:

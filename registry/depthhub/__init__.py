@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .errors import (
         AccessError,
         BrokenEntryError,
+        BundleError,
         CacheError,
         CacheNotWritableError,
         CatalogError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         HubTimeoutError,
         IntegrityError,
         MismatchError,
+        NoSpaceError,
         NotFoundError,
         OfflineError,
         OptionError,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessError",
     "BrokenEntryError",
+    "BundleError",
     "CacheError",
     "CacheNotWritableError",
     "CatalogError",
@@ -57,6 +60,7 @@ __all__ = [
     "HubTimeoutError",
     "IntegrityError",
     "MismatchError",
+    "NoSpaceError",
     "NotFoundError",
     "OfflineError",
     "OptionError",

@@ -26,11 +26,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from depthhub_cache.errors import BrokenEntryError, CacheError, CacheNotWritableError, DepthHubError
+from depthhub_cache.errors import (
+    BrokenEntryError,
+    BundleError,
+    CacheError,
+    CacheNotWritableError,
+    DepthHubError,
+    NoSpaceError,
+)
 
 __all__ = [
     "AccessError",
     "BrokenEntryError",
+    "BundleError",
     "CacheError",
     "CacheNotWritableError",
     "CatalogError",
@@ -41,6 +49,7 @@ __all__ = [
     "HubTimeoutError",
     "IntegrityError",
     "MismatchError",
+    "NoSpaceError",
     "NotFoundError",
     "OfflineError",
     "OptionError",

@@ -26,7 +26,9 @@ from urllib.parse import quote
 import huggingface_hub
 from huggingface_hub import constants, errors, get_session, get_token, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.file_download import repo_folder_name
 
+from depthhub_cache.disk import tree_size
 from depthhub_cache.identity import ContentHash, is_sha256
 
 from .errors import AccessError, DepthHubError, OfflineError
@@ -34,17 +36,22 @@ from .hub_names import RepoType, file_path_problem
 from .progress import Progress, Report, silent
 from .settings import Settings
 from .transfer.attempts import Attempts
+from .transfer.examination import PATH, HubState, look, the_hub, within_limits
 from .transfer.fetching import Into, fetch
 from .transfer.line import Answer, Line
 from .transfer.refusals import nonsense, refuse
-from .transfer.remote import Asked, CachedFile, Listing, Promise, RemoteFile
+from .transfer.remote import Asked, CachedFile, ClientCache, Listing, Promise, RemoteFile
 
 __all__ = [
     "CachedFile",
+    "ClientCache",
+    "HubState",
     "Listing",
     "RemoteFile",
     "cached_file",
+    "client_cache",
     "download",
+    "examine",
     "list_files",
     "read_small_file",
 ]
@@ -99,6 +106,13 @@ def cached_file(repo_id: str, filename: str, *, repo_type: RepoType, revision: s
     return CachedFile(path=Path(found), commit=commit)
 
 
+def client_cache(repositories: Iterable[tuple[str, str]]) -> ClientCache:
+    """The cache of the Hub's own client, and what these repositories (type, name) take in it. Makes no request."""
+    root = Path(constants.HF_HUB_CACHE)
+    folders = (root / repo_folder_name(repo_id=repo_id, repo_type=repo_type) for repo_type, repo_id in repositories)
+    return ClientCache(path=root, bytes=sum(tree_size(folder) for folder in folders))
+
+
 def download(
     remote: RemoteFile,
     into: Into,
@@ -120,6 +134,29 @@ def download(
     settings), and IntegrityError, with `into` empty again.
     """
     return _ask_for(remote, settings).fetch(remote.promise, into, report=progress, seeds=seed)
+
+
+def examine(settings: Settings) -> HubState:
+    """Whether the Hub answers, whose the token is, and how near the limit of requests: one request, some 10 s at most.
+
+    Raises nothing that a setting, the network or the other side could cause: what is wrong is in the answer.
+    """
+    asked = the_hub(_shown(settings.endpoint))
+    why = _why_offline(settings)
+    if why is not None:
+        return HubState(endpoint=asked.endpoint, offline=why)
+
+    def ask() -> HubState:
+        unusable, token, origin = None, None, None
+        try:
+            token, origin = _token(asked, settings)
+        except AccessError as error:  # the Hub may still be there for those who send none
+            unusable = error
+        line = Line(get_session(), _LIBRARY)
+        state = look(line, f"{settings.endpoint}{PATH}", _headers(token), replace(asked, token=origin), settings)
+        return state if unusable is None else replace(state, token_valid=False, token_error=unusable)
+
+    return within_limits(ask, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +210,7 @@ def _ask(
     url: str, settings: Settings, repo_id: str, repo_type: RepoType, revision: str, filename: str | None
 ) -> _Question:
     asked = Asked(
-        endpoint=re.sub("//[^/]*@", "//", settings.endpoint),  # a password in it is not for messages
+        endpoint=_shown(settings.endpoint),
         repo_id=repo_id,
         repo_type=repo_type,
         revision=revision,
@@ -182,24 +219,37 @@ def _ask(
     )
     _refuse_offline(asked, settings)
     token, origin = _token(asked, settings)
+    return _Question(replace(asked, token=origin), url, _headers(token), settings)
+
+
+def _headers(token: str | None) -> dict[str, str]:
     headers = {"user-agent": _USER_AGENT, "accept-encoding": "identity"}  # compressed, neither size nor range would fit
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
-    return _Question(replace(asked, token=origin), url, headers, settings)
+    return headers
+
+
+def _shown(endpoint: str) -> str:
+    """A password in it is not for messages."""
+    return re.sub("//[^/]*@", "//", endpoint)
 
 
 def _refuse_offline(asked: Asked, settings: Settings) -> None:
+    why = _why_offline(settings)
+    if why is not None:
+        raise OfflineError(
+            f"{asked} is not on this machine, and {why}. Fetch it once with a network, or copy the cache of a machine "
+            "that has it.",
+            source=asked.source,
+        )
+
+
+def _why_offline(settings: Settings) -> str | None:
     if settings.offline:
-        why = "the network may not be used (offline=True or HF_HUB_OFFLINE)"
-    elif constants.HF_HUB_OFFLINE:
-        why = "HF_HUB_OFFLINE was set when huggingface_hub was imported, and its session stays offline since"
-    else:
-        return
-    raise OfflineError(
-        f"{asked} is not on this machine, and {why}. Fetch it once with a network, or copy the cache of a machine "
-        "that has it.",
-        source=asked.source,
-    )
+        return "the network may not be used (offline=True or HF_HUB_OFFLINE)"
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE was set when huggingface_hub was imported, and its session stays offline since"
+    return None
 
 
 def _token(asked: Asked, settings: Settings) -> tuple[str | None, str | None]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from depthhub_cache.collection import Budget
 from depthhub_cache.entry import Entry
 from depthhub_cache.identity import Key, make_key
 from depthhub_cache.store import Store
@@ -48,6 +50,7 @@ def from_pretrained(
     token: str | bool | None = None,
     offline: bool | None = None,
     refresh: bool = False,
+    verify: bool = False,
     progress: Report | None = None,
 ) -> DepthModel:
     """A ready Depth-Anything model, in eval mode.
@@ -57,9 +60,12 @@ def from_pretrained(
     dtype: float32, float16 or bfloat16; None keeps the checkpoint's own.
     family: `v1`, `v2` or `v2-metric`, max_depth: metres; needed only where neither the catalog, the content hash nor
         a config.json says how to build the model.
-    cache_dir: root of the cache (else `DEPTHHUB_CACHE`, else the platform's cache folder).
+    cache_dir: root of the cache (else `DEPTHHUB_CACHE`, else the platform's cache folder); as a text it may name
+        further roots that are only read, separated as in PATH.
     token: for gated or private repositories; None leaves it to the Hub's client. offline: use no network.
-    refresh: ask the Hub again what a branch or tag points to. progress: called with `depthhub.progress.Progress`.
+    refresh: ask the Hub again what a branch or tag points to.
+    verify: read every byte of an entry that was there; the quick check, of all but the numbers, is always done.
+    progress: called with `depthhub.progress.Progress`.
 
     Raises a DepthHubError that says what was asked, what was found and what to do next.
     """
@@ -75,17 +81,37 @@ def from_pretrained(
         refresh=refresh,
         progress=progress,
     )
-    from .steps.build import build, usable_device
+    from .steps.build import usable_device
 
     device = usable_device(device)
-    found = ensure_entry(request)
+    store = request.settings.open_store()
+    found = ensure_entry(request, store, verify=verify)
     try:
-        return build(found.entry, found.located, device)
-    except BrokenEntryError as error:  # or removed under our hands; it is derived data, and made again
-        log.warning("%s", error)
-        Store(request.settings.cache_dir).remove(found.entry.key)
-    found = ensure_entry(request)
-    return build(found.entry, found.located, device)
+        return _open(found, request, store, device)
+    except BrokenEntryError as error:
+        log.debug("%s", error)  # a collection may have had it in its hands, and has put it back
+    found = ensure_entry(request, store)
+    try:
+        return _open(found, request, store, device)
+    except BrokenEntryError as error:  # it is derived data, and made again
+        store.distrust(found.entry, str(error))
+    return _open(ensure_entry(request, store), request, store, device)
+
+
+def _open(found: Ensured, request: Request, store: Store, device: str) -> DepthModel:
+    """The model of an entry, which no collection removes while it lives."""
+    from .steps.build import build
+
+    wish = request.settings.map_weights
+    lease = store.lease(found.entry)
+    try:
+        mapped = store.handling_of(found.entry).map if wish is None else wish
+        model = build(found.entry, found.located, device, mapped=mapped)
+    except BaseException:
+        lease.release()
+        raise
+    weakref.finalize(model, lease.release)
+    return model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +137,7 @@ def prewarm(
     token: str | bool | None = None,
     offline: bool | None = None,
     refresh: bool = False,
+    verify: bool = False,
     progress: Report | None = None,
 ) -> list[Prewarmed]:
     """Make the entries of `sources` exist before they are needed, one after the other, in their order.
@@ -135,11 +162,11 @@ def prewarm(
         )
         for source in sources
     ]
-    return [_prewarmed(request) for request in requests]
+    return [_prewarmed(request, verify=verify) for request in requests]
 
 
-def _prewarmed(request: Request) -> Prewarmed:
-    entry, _, cached = ensure_entry(request)
+def _prewarmed(request: Request, *, verify: bool) -> Prewarmed:
+    entry, _, cached = ensure_entry(request, request.settings.open_store(), verify=verify)
     return Prewarmed(
         source=str(request.source),
         key=entry.key,
@@ -157,11 +184,13 @@ class Ensured(NamedTuple):
     cached: bool
 
 
-def ensure_entry(request: Request) -> Ensured:
-    """The entry of what was asked: found, or made by exactly one of those who ask at the same time."""
-    store = Store(request.settings.cache_dir, lock_timeout=request.settings.lock_timeout)
+def ensure_entry(request: Request, store: Store, *, verify: bool = False) -> Ensured:
+    """The entry of what was asked: found, or made by exactly one of those who ask at the same time.
+
+    verify: an entry that is there has every byte read; where one is wrong, it is set aside and made again.
+    """
     wanted = want(locate_checkpoint(request, store), request)
-    if entry := find(wanted, store):
+    if (entry := find(wanted, store)) and (not verify or is_sound(entry, request, store)):
         return Ensured(entry, wanted.located, cached=True)
 
     from .steps.make import make
@@ -180,7 +209,29 @@ def ensure_entry(request: Request) -> Ensured:
             recipe = wanted.recipe or decide(request, wanted.located, obtained.content_hash)
             entry = make(obtained, wanted.located, recipe, request, store, staging)
         store.sweep()  # what processes that died have left
-        return Ensured(entry, wanted.located, cached=False)
+    keep_budget(entry, request, store)
+    return Ensured(entry, wanted.located, cached=False)
+
+
+def is_sound(entry: Entry, request: Request, store: Store) -> bool:
+    """Whether every byte of `entry` is as it was published; if not, it is not given again."""
+    request.report(Progress(str(request.source), "verifying", 0, entry.record.weights_size))
+    try:
+        store.verify(entry, deep=True)
+    except BrokenEntryError as error:
+        store.distrust(entry, str(error))
+        return False
+    return True
+
+
+def keep_budget(made: Entry, request: Request, store: Store) -> None:
+    """Collect what the standing budget has no room for, now that there is one entry more."""
+    settings = request.settings
+    if settings.max_size is None and settings.max_age is None:
+        return
+    collected = store.collect(Budget(max_size=settings.max_size, max_age=settings.max_age), keep=[made.key])
+    for decision in collected.freed:
+        log.info("collected %s %.12s: %s", decision.item.kind, decision.item.name, decision.why)
 
 
 class Wanted(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["resolving", "waiting", "downloading", "verifying", "converting"]
+Stage = Literal["resolving", "waiting", "downloading", "verifying", "converting", "exporting", "importing"]
 
 
 @dataclass(frozen=True, slots=True)

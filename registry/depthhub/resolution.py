@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from depthhub_cache.entry import Entry
 from depthhub_cache.identity import ContentHash, Key
-from depthhub_cache.store import Store
 
 from .errors import FamilyError, OfflineError
 from .loading import Wanted, find, want
@@ -81,7 +80,7 @@ def resolve(
         offline=offline,
         refresh=refresh,
     )
-    store = Store(request.settings.cache_dir)
+    store = request.settings.open_store()
     located = locate_checkpoint(request, store)
     build, undecided = _build(request, located)
     wanted = want(located, request) if undecided is None else Wanted(located, None, None)
@@ -127,7 +126,7 @@ def locate(
         cache_dir=cache_dir,
         offline=True,
     )
-    store = Store(request.settings.cache_dir)
+    store = request.settings.open_store()
     try:
         return find(want(locate_checkpoint(request, store), request), store)
     except OfflineError:  # never resolved here, so never converted here

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+from depthhub_cache.store import Store
+
 from .errors import SettingsError
+from .quantities import parse_age, parse_bytes
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _A_YEAR = 31_536_000.0  # longer than anybody waits, and short enough for every system
@@ -19,7 +23,11 @@ _TRUE = {"1", "true", "yes", "on"}
 class Settings:
     """Resolved settings of one call. Times are seconds.
 
-    cache_dir: root of the cache (`DEPTHHUB_CACHE`, else the platform's cache folder).
+    cache_dir: root of the cache (`DEPTHHUB_CACHE`, else the platform's cache folder). lower_caches: further roots, read
+        and never written to: `DEPTHHUB_CACHE=/home/me/cache:/shared/models` names both kinds, the writable one first.
+    max_size, max_age: the standing budget of the cache, in bytes and seconds since the last use (`DEPTHHUB_MAX_SIZE`,
+        `DEPTHHUB_MAX_AGE`); kept after every conversion.
+    map_weights: map the weights (True), or read them (False); None: as the file system wants (`DEPTHHUB_MAP_WEIGHTS`).
     catalog: a further catalog file, beside the built-in one (`DEPTHHUB_CATALOG`).
     endpoint: address of the Hub (`HF_ENDPOINT`).
     token: given by the caller; None leaves it to the Hub's client (`HF_TOKEN`, its stored login).
@@ -33,6 +41,10 @@ class Settings:
     """
 
     cache_dir: Path
+    lower_caches: tuple[Path, ...] = ()
+    max_size: int | None = None
+    max_age: float | None = None
+    map_weights: bool | None = None
     catalog: Path | None = None
     endpoint: str = DEFAULT_ENDPOINT
     token: str | bool | None = field(default=None, repr=False)
@@ -53,10 +65,17 @@ class Settings:
         offline: bool | None = None,
         env: Mapping[str, str] = os.environ,
     ) -> Settings:
-        """The caller's word first, then the environment, then the default. Raises SettingsError on a bad number."""
-        root = cache_dir or env.get("DEPTHHUB_CACHE") or _platform_cache()
+        """The caller's word first, then the environment, then the default. Raises SettingsError on a bad value.
+
+        cache_dir: one root as a path, or roots as a text, separated as in PATH; an empty first one is the default.
+        """
+        root, *below = _roots(cache_dir or env.get("DEPTHHUB_CACHE") or "")
         return cls(
-            cache_dir=_path("DEPTHHUB_CACHE", root),
+            cache_dir=root,
+            lower_caches=tuple(below),
+            max_size=_parsed(env, "DEPTHHUB_MAX_SIZE", parse_bytes),
+            max_age=_parsed(env, "DEPTHHUB_MAX_AGE", parse_age),
+            map_weights=_parsed(env, "DEPTHHUB_MAP_WEIGHTS", _switch),
             catalog=_path("DEPTHHUB_CATALOG", catalog) if (catalog := env.get("DEPTHHUB_CATALOG")) else None,
             endpoint=_endpoint(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT),
             token=token,
@@ -65,12 +84,27 @@ class Settings:
             **{name: _seconds(env, name) for name in _LIMITS if _env_name(name) in env},
         )
 
+    def open_store(self) -> Store:
+        """The cache that these settings name."""
+        return Store(self.cache_dir, below=self.lower_caches, lock_timeout=self.lock_timeout)
+
 
 _LIMITS = ("connect_timeout", "stall_timeout", "total_timeout", "retry_after_limit", "lock_timeout")
 
 
 def _env_name(name: str) -> str:
     return f"DEPTHHUB_{name.upper()}"
+
+
+def _roots(places: str | os.PathLike[str]) -> list[Path]:
+    """The roots that are named, the writable one first. A path is one root, whatever its name holds."""
+    texts: list[str | os.PathLike[str]]
+    if isinstance(places, str):
+        first, *others = places.split(os.pathsep)
+        texts = [first or _platform_cache(), *filter(None, others)]
+    else:
+        texts = [places]
+    return list(dict.fromkeys(_path("DEPTHHUB_CACHE", text) for text in texts))
 
 
 def _path(variable: str, text: str | os.PathLike[str]) -> Path:
@@ -114,7 +148,38 @@ def _seconds(env: Mapping[str, str], name: str) -> float:
     return seconds
 
 
+_Value = TypeVar("_Value")
+
+
+def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], _Value]) -> _Value | None:
+    text = env.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{name}: {error}. Correct it, or unset it for the default.", variable=name, value=text
+        ) from error
+
+
+def _switch(text: str) -> bool | None:
+    if text.lower() == "auto":
+        return None
+    if text.lower() not in _TRUE | {"0", "false", "no", "off"}:
+        raise ValueError(f"{text!r} is neither 1, 0 nor auto")
+    return text.lower() in _TRUE
+
+
 def _platform_cache() -> str:
     import platformdirs
 
-    return platformdirs.user_cache_dir("depthhub", appauthor=False)
+    place = platformdirs.user_cache_dir("depthhub", appauthor=False)
+    if place.startswith("~"):  # a user whom the system does not know
+        raise SettingsError(
+            "This user has no home folder, so there is no default place for the cache. Name one with DEPTHHUB_CACHE or "
+            "cache_dir.",
+            variable="DEPTHHUB_CACHE",
+            value="",
+        )
+    return place

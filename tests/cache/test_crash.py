@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from depthhub_cache import staging as staging_module
+from depthhub_cache import disk
 from depthhub_cache.exchange import exchange
 from depthhub_cache.store import Store
 
@@ -120,7 +120,7 @@ def test_everything_is_on_the_disk_before_it_gets_its_name_and_its_name_is_after
             return exchange(one, other)
 
         os.fsync = fsync
-        staging_module.exchange = watched_exchange
+        disk.exchange = watched_exchange
         publish(store, "vits")
         store.remember("vits", {})
         (publish(store, "vitb").path / "entry.json").unlink()

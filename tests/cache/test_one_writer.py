@@ -1,4 +1,4 @@
-"""Every write into the store goes through `staging.py`: the package itself is read to see that none is elsewhere."""
+"""Every write into the store goes through `disk.py`: the package itself is read to see that none is elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import pytest
 import depthhub_cache
 
 PACKAGE = Path(depthhub_cache.__file__).parent
-ONE_WRITER = "staging.py"
+ONE_WRITER = "disk.py"
+STAGED = "staging.py"
+"""Fills, empties and syncs the files that `disk.py` has made for it, under names that nobody reads."""
+PROBES = "probes.py"
+"""Tries in a staging directory what the system can do."""
+
 ONE_CALL = "exchange.py"
 """Opens nothing: it lends the staging helper a system call that Python has no name for."""
 
@@ -63,19 +68,31 @@ def _files() -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in _files() if path.name not in (ONE_WRITER, ONE_CALL)], ids=lambda path: path.name
+    "path",
+    [path for path in _files() if path.name not in (ONE_WRITER, ONE_CALL, STAGED, PROBES)],
+    ids=lambda path: path.name,
 )
-def test_no_function_but_those_of_the_staging_helper_writes(path: Path) -> None:
+def test_no_function_but_those_of_the_one_writer_writes(path: Path) -> None:
     assert writes_in(path.read_text()) == []
 
 
-def test_the_one_system_call_that_is_elsewhere_is_used_by_the_staging_helper_alone() -> None:
+def test_staging_writes_only_into_files_that_the_one_writer_made() -> None:
+    calls = {found.partition(": ")[2] for found in writes_in((PACKAGE / STAGED).read_text())}
+    assert calls == {"self._file.truncate()", "os.fsync(self._file.fileno())"}
+
+
+def test_the_probes_change_nothing_but_their_own_staging_directory() -> None:
+    calls = {found.partition(": ")[2] for found in writes_in((PACKAGE / PROBES).read_text())}
+    assert calls == {"os.fsync(descriptor)", "(staging.path / 'link').symlink_to(target)"}
+
+
+def test_the_one_system_call_that_is_elsewhere_is_used_by_the_one_writer_alone() -> None:
     users = [path.name for path in _files() if "import exchange" in path.read_text()]
     assert users == [ONE_WRITER]
     assert len(writes_in((PACKAGE / ONE_CALL).read_text())) == 1
 
 
-def test_the_staging_helper_opens_files_for_writing_only_where_there_is_none(tmp_path: Path) -> None:
+def test_the_one_writer_opens_files_for_writing_only_where_there_is_none(tmp_path: Path) -> None:
     source = (PACKAGE / ONE_WRITER).read_text()
     opened = [found for found in writes_in(source) if "open(" in found]
     assert len(opened) == 2

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from depthhub_cache import staging as staging_module
-from depthhub_cache import store as store_module
+from depthhub_cache import disk
 from depthhub_cache.entry import Entry
-from depthhub_cache.staging import take_away
 from depthhub_cache.store import Store
 
 from .children import answer_of, first_word_of, needs_fork, together, worker
@@ -71,7 +69,7 @@ def _a_deep_record(entry: Entry) -> None:
 @pytest.fixture
 def no_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the system cannot let two names change places: macOS, Windows, some network file systems."""
-    monkeypatch.setattr(staging_module, "exchange", lambda one, other: False)
+    monkeypatch.setattr(disk, "exchange", lambda one, other: False)
 
 
 def _publish_and_verify(store: Store, name: object) -> None:
@@ -115,7 +113,7 @@ def test_a_broken_entry_is_none_and_is_replaced_when_it_is_made_again(
     assert list(store.keys()) == [key_of("vits")]
     entry = publish(store, "vits", maker="second")
     assert entry.record.about["maker"] == "second"
-    assert "the broken entry" in caplog.text
+    assert "was broken, and was made again" in caplog.text
     store.verify(entry, deep=True)
     assert files_under(store.root / "v1" / "tmp") == {}
 
@@ -136,13 +134,15 @@ def test_a_whole_entry_that_came_between_look_and_move_is_put_back(
 ) -> None:
     _no_record(publish(store, "vits"))
 
-    def after_another_was_faster(path: Path, tmp: Path) -> Path | None:
+    take_away = disk.take_away
+
+    def after_another_was_faster(path: Path, to: Path) -> bool:
         monkeypatch.undo()
         store.remove(key_of("vits"))
         publish(store, "vits", maker="another")
-        return take_away(path, tmp)
+        return take_away(path, to)
 
-    monkeypatch.setattr(store_module, "take_away", after_another_was_faster)
+    monkeypatch.setattr(disk, "take_away", after_another_was_faster)
     assert publish(store, "vits", maker="this").record.about["maker"] == "another"
     assert files_under(store.root / "v1" / "tmp") == {}
 

@@ -50,6 +50,14 @@ def test_the_real_client_downloads_large_and_small_files(local_hub, repo_type, t
     assert config.resolve().name == hashlib.sha1(b"blob %d\0" % len(CONFIG) + CONFIG).hexdigest()
 
 
+def test_the_real_client_learns_whose_a_token_is(local_hub):
+    from huggingface_hub import HfApi
+
+    local_hub.tokens.add("hf_known")
+    account = HfApi(endpoint=local_hub.endpoint).whoami(token="hf_known")
+    assert (account["type"], account["name"]) == ("user", "local-user")
+
+
 def test_the_real_client_reads_digests_and_sizes_from_the_card(local_hub, repo_type):
     from huggingface_hub import HfApi
 
@@ -312,6 +320,16 @@ def test_a_token_that_nobody_knows_is_refused_for_a_public_repository_too(local_
     assert refused.status == 401
     assert refused.headers["X-Error-Message"] == "Invalid credentials in Authorization header"
     assert "hf_bad" not in repr(local_hub.requests)
+
+
+def test_whose_a_token_is_is_told_to_those_who_bring_a_known_one(local_hub, ask):
+    local_hub.tokens.add("hf_known")
+    question = f"{local_hub.endpoint}/api/whoami-v2"
+    known, unknown = (ask(question, Authorization=f"Bearer {token}") for token in ("hf_known", "hf_unknown"))
+    assert (known.status, json.loads(known.body)["name"]) == (200, "local-user")
+    assert b"hf_known" not in known.body
+    assert (unknown.status, ask(question).status) == (401, 401)
+    assert "error" in json.loads(unknown.body)
 
 
 def test_the_cdn_refuses_whoever_brings_it_a_token(local_hub, ask):

@@ -61,20 +61,58 @@ def write_converted(
             progress(done, total)
 
 
-def read_converted(path: Path, *, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], ConvertedHeader]:
+def read_converted(
+    path: Path, *, device: torch.device | str = "cpu", mapped: bool = True
+) -> tuple[dict[str, Tensor], ConvertedHeader]:
     """The tensors that a model needs, and what the file says of itself. On the CPU they are views of the mapped file.
 
+    mapped: if not, the file is read at once, into one private copy: right where it lies behind a network.
     What takes no part in inference (`unused.*`) stays in the file. Raises CheckpointError where it is no converted
     file of this version, or damaged, or where its path is not valid UTF-8.
     """
     require_utf8(path)
     try:
+        if not mapped:
+            tensors, metadata = _read_at_once(path)
+            on_device = {name: tensor.to(device) for name, tensor in tensors.items()}
+            return on_device, ConvertedHeader.in_metadata(metadata, path=path)
         with safe_open(path, framework="pt", device=str(device)) as file:
             header = ConvertedHeader.in_metadata(file.metadata(), path=path)
             names = [name for name in file.keys() if not name.startswith(UNUSED)]  # noqa: SIM118  it is no dict
             return {name: file.get_tensor(name) for name in names}, header
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"{path} cannot be read as a converted file: {error}.", path=path) from error
+
+
+def _read_at_once(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors that a model needs, views of one private copy of the file, and the file's metadata."""
+    import torch
+
+    content = bytearray(path.stat().st_size)
+    with path.open("rb", buffering=0) as file:
+        view, filled = memoryview(content), 0
+        while count := file.readinto(view[filled:]):
+            filled += count
+    if filled < len(content):
+        raise ValueError(f"it ends after {filled:,} of {len(content):,} bytes")
+    data = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:data])
+    metadata, tensors = header.pop("__metadata__", {}), {}
+    dtypes = {code: (getattr(torch, name), size) for name, (code, size) in _DTYPES.items()}
+    for name, facts in header.items():
+        if not name.startswith(UNUSED):
+            dtype, size = dtypes[facts["dtype"]]
+            begin, end = facts["data_offsets"]
+            flat = torch.frombuffer(content, dtype=dtype, count=(end - begin) // size, offset=data + begin)
+            tensors[name] = flat.view(facts["shape"])
+    return tensors, metadata
+
+
+def bytes_of(converted: Converted) -> int:
+    """What the tensors of the file will take; its header comes on top, some hundred thousand bytes at most."""
+    return sum(_nbytes(converted, name) for name in converted.weights)
 
 
 def _nbytes(converted: Converted, name: str) -> int:

@@ -6,7 +6,7 @@
   3  no such model, file or repository, or it is not in the cache
   4  the Hub did not answer, or the network may not be used
   5  the Hub refuses: gated, private, or a token that it does not accept
-  6  bytes that are not what they should be: a download, a checkpoint, an entry of the cache
+  6  bytes that are not what they should be: a download, a checkpoint, an entry of the cache, a bundle
   7  the model cannot be built: unsupported, or its family is not known
   8  a file or folder cannot be read or written: the cache, or an output
   9  an optional package is missing
@@ -25,6 +25,7 @@ from enum import IntEnum
 from ..errors import (
     AccessError,
     BrokenEntryError,
+    BundleError,
     CacheError,
     CatalogError,
     CheckpointError,
@@ -92,6 +93,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (  # the first that f
     (IntegrityError, ExitCode.WRONG_BYTES),
     (CheckpointError, ExitCode.WRONG_BYTES),
     (BrokenEntryError, ExitCode.WRONG_BYTES),
+    (BundleError, ExitCode.WRONG_BYTES),
     (UnsupportedModelError, ExitCode.CANNOT_BUILD),
     (FamilyError, ExitCode.CANNOT_BUILD),
     (CacheError, ExitCode.CANNOT_WRITE),

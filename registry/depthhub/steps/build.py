@@ -35,11 +35,11 @@ def usable_device(device: torch.device | str) -> str:
     return "cpu" if found.type == "cpu" else str(found)
 
 
-def build(entry: Entry, located: Located, device: str) -> DepthModel:
+def build(entry: Entry, located: Located, device: str, *, mapped: bool) -> DepthModel:
     """The model of `entry`. Raises BrokenEntryError where the file is not what was published."""
     try:
         with collection_paused():
-            tensors, header = read_converted(entry.weights, device=device)
+            tensors, header = read_converted(entry.weights, device=device, mapped=mapped)
             _require_own(header, entry)
             model = DepthModel(header.config, provenance_of(entry, located))
             assign(model, tensors)

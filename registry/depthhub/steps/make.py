@@ -13,7 +13,7 @@ from depthhub_cache.staging import Staging
 from depthhub_cache.store import Store
 
 from ..checkpoint.convert import Converted, convert, sizes_of
-from ..checkpoint.converted import write_converted
+from ..checkpoint.converted import bytes_of, write_converted
 from ..checkpoint.hints import contradiction
 from ..checkpoint.reading import Checkpoint, read_checkpoint
 from ..checkpoint.recipe import Recipe
@@ -41,6 +41,7 @@ def make(
     for decision in checkpoint.decisions:
         log.info("%s: %s", located.source, decision)
     log.info("inferred from %d tensors: %s", len(checkpoint.tensors), converted.config.summary())
+    store.require_space(bytes_of(converted))
     with staging.file(WEIGHTS) as staged:
         write_converted(
             staged.write,

@@ -92,6 +92,8 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
             "(offline=True or HF_HUB_OFFLINE). Run `depthhub pull` once with a network.",
             source=located.source,
         )
+    if located.size is not None:
+        store.require_space(located.size + _converted_size(located.size, request))
     name = f"{located.content_hash}.part" if located.content_hash else "checkpoint.part"
     seeds = list(store.abandoned(name)) if located.content_hash else []
     last = len(located.commits) - 1
@@ -123,6 +125,11 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
         path = _keep(staged.path, located, content_hash, request, store)
         return Obtained(path, content_hash, commit, fingerprint(path))
     raise AssertionError("a located checkpoint has at least one commit")
+
+
+def _converted_size(size: int, request: Request) -> int:
+    """About what the converted file will take beside the downloaded one, whose numbers are nearly always float32."""
+    return size // 2 if request.dtype in ("float16", "bfloat16") else size
 
 
 def _keep(path: Path, located: HubCheckpoint, content_hash: ContentHash, request: Request, store: Store) -> Path:

@@ -133,6 +133,7 @@ def redirect_loop() -> Answer:
 
 
 _LOOP = "/redirect-loop"
+_WHOSE_TOKEN = "/api/whoami-v2"  # noqa: S105 - a path
 _REPO_TYPES: dict[str | None, RepoType] = {None: "model", "models": "model", "spaces": "space"}
 _REPO = r"(?P<repo>[^/]+(?:/[^/]+)?)"
 _RESOLVE = re.compile(rf"/(?:(?P<kind>spaces)/)?{_REPO}/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
@@ -157,6 +158,8 @@ def _granted(request: Request, repositories: Repositories, tokens: Set[str], cdn
     if request.token is not None and request.token not in tokens:
         # An unknown token is refused before anything is looked at, public or not.
         raise _Refused(401, None, "Invalid credentials in Authorization header")
+    if request.raw_path == _WHOSE_TOKEN:
+        return _whose_token(request.token)
     if asked := _RESOLVE.fullmatch(request.raw_path):
         repository, commit = _look_up(asked, repositories, request.token)
         return _redirect(repository, commit, unquote(asked["file"]), request.token, cdn)
@@ -171,6 +174,23 @@ def _granted(request: Request, repositories: Repositories, tokens: Set[str], cdn
         _, commit = _look_up(asked, repositories, request.token)
         return _json([_in_tree(name, blob) for name, blob in sorted(commit.files.items())])
     raise _Refused(404, None, "Not found")
+
+
+def _whose_token(token: str | None) -> Answer:
+    """The account of a token; every known one belongs to the same."""
+    if token is None:
+        raise _Refused(401, None, "Invalid username or password.")
+    access = {"displayName": "local", "role": "read", "createdAt": _BORN}
+    return _json(
+        {
+            "type": "user",
+            "id": "0123456789abcdef01234567",
+            "name": "local-user",
+            "fullname": "Local User",
+            "orgs": [],
+            "auth": {"type": "access_token", "accessToken": access},
+        }
+    )
 
 
 def _look_up(asked: re.Match[str], repositories: Repositories, token: str | None) -> tuple[Repository, Commit]:

@@ -59,6 +59,14 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCache:
+    """The cache of the Hub's own client: where it is, and the bytes that certain repositories take there."""
+
+    path: Path
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CachedFile:
     """A file in the Hub's own cache on this machine. Nobody has verified it."""
 

@@ -1,17 +1,22 @@
-"""`depthhub cache info`: where the cache is and what it holds."""
+"""`depthhub cache info`: where the cache is, what it holds, and what it takes of the disk."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
+from ...settings import Settings
 from ..console import Console
 from ..exit_codes import ExitCode
+from ..in_cache import fact_of
 from ..options import add_cache_option
-from ..output import bytes_text, to_json, write_facts, write_json
+from ..output import Cell, bytes_text, to_json, write_facts, write_json
 
 if TYPE_CHECKING:
-    from depthhub_cache.usage import Area
+    from depthhub_cache.store import Store
+    from depthhub_cache.usage import Area, Usage
+
+    from ...hub import ClientCache
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,25 +24,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:  # noqa: ARG001  every verb has this signature
-    from depthhub_cache.store import Store
-
-    root = args.settings.cache_dir
-    usage = Store(root).usage()
+    settings: Settings = args.settings
+    store = settings.open_store()
+    usage, clients = store.usage(), _client_cache(store)
+    below = {str(tier.root): sum(1 for _ in tier.keys()) for tier in store.tiers[1:]}  # noqa: SIM118  it is no dict
     if args.json:
-        write_json({"path": root, "bytes": usage.bytes, **to_json(usage)})
+        budget = {"max_size": settings.max_size, "max_age": settings.max_age}
+        facts = {"path": store.root, "bytes": usage.bytes, **to_json(usage), "below": below, "budget": budget}
+        write_json({**facts, "client_cache": to_json(clients)})
     else:
-        write_facts(
-            {
-                "path": str(root),
-                "in all": bytes_text(usage.bytes),
-                "entries": _text(usage.entries),
-                "kept checkpoints": _text(usage.checkpoints),
-                "refs": _text(usage.refs),
-                "under way, or left": _text(usage.staging),
-                "free": bytes_text(usage.free),
-            }
-        )
+        write_facts(_facts(store, usage, below, clients, settings))
     return ExitCode.DONE
+
+
+def _client_cache(store: Store) -> ClientCache | None:
+    """What the Hub's own client has kept of the repositories that our entries were made from, if there are any."""
+    sources = {(fact_of(entry, "repo_type") or "model", fact_of(entry, "repo_id")) for entry in store.entries()}
+    repositories = {(kind, name) for kind, name in sources if name}
+    if not repositories:
+        return None
+    from ... import hub
+
+    return hub.client_cache(repositories)
+
+
+def _facts(
+    store: Store, usage: Usage, below: dict[str, int], clients: ClientCache | None, settings: Settings
+) -> dict[str, Cell]:
+    facts: dict[str, Cell] = {
+        "path": str(store.root),
+        "in all": bytes_text(usage.bytes),
+        "entries": _text(usage.entries) + (f", {usage.pinned} pinned" if usage.pinned else ""),
+        "kept checkpoints": _text(usage.checkpoints),
+        "refs": _text(usage.refs),
+        "quarantine": _text(usage.quarantine),
+        "under way": _text(usage.staging),
+        "rubbish": _text(usage.rubbish),
+        "free": bytes_text(usage.free),
+        "budget": bytes_text(settings.max_size),
+        "longest unused": None if settings.max_age is None else f"{settings.max_age / 86400:g} days",
+        "the Hub's own cache": f"{bytes_text(clients.bytes)} of the same repositories in {clients.path}"
+        if clients
+        else None,
+    }
+    return {**facts, **{f"below: {root}": f"{count} entries, read only" for root, count in below.items()}}
 
 
 def _text(area: Area) -> str:

@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
-    from depthhub_cache.store import Store
-
-    entries = sorted(Store(args.settings.cache_dir).entries(), key=lambda entry: (name_of(entry), entry.key))
+    entries = sorted(args.settings.open_store().entries(), key=lambda entry: (name_of(entry), entry.key))
     if args.json:
         write_json([{"key": entry.key, "path": entry.weights, "record": entry.record} for entry in entries])
     else:

@@ -27,11 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
-    from depthhub_cache.store import Store
-
     if args.all == bool(args.targets):
         raise UsageError("Say which entries to remove, or --all for every one.")
-    store = Store(args.settings.cache_dir)
+    store = args.settings.open_store()
     options = local_options(args)
     results: list[dict[str, Any]] = []
     codes = [ExitCode.DONE]

@@ -37,11 +37,9 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
 
 def _provenance(resolution: Resolution, args: argparse.Namespace) -> Provenance | None:
-    from depthhub_cache.store import Store
-
     from ...provenance import Provenance
 
-    entry = Store(args.settings.cache_dir).get(resolution.key) if resolution.key else None
+    entry = args.settings.open_store().get(resolution.key) if resolution.key else None
     return Provenance.of(entry) if entry else None
 
 

@@ -14,6 +14,8 @@ from ..options import add_cache_option
 from ..output import bytes_text, to_json, write_json, write_table
 
 if TYPE_CHECKING:
+    from depthhub_cache.store import Store
+
     from ...catalog import CatalogEntry
 
 
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
     matching = Catalog.known(args.settings.catalog).search(_shell_pattern(args.pattern))
     models = [model for model in matching if args.all or model.unsupported is None]
-    cached = _cached_files(args.settings.cache_dir)
+    cached = _cached_files(args.settings.open_store())
     if args.json:
         write_json([{**to_json(model), "path": _path(model, cached)} for model in models])
     else:
@@ -66,13 +68,11 @@ def _path(model: CatalogEntry, cached: Mapping[tuple[str, str], Path]) -> Path |
     return next((path for (name, _), path in cached.items() if name == model.name), None)
 
 
-def _cached_files(cache_dir: Path) -> dict[tuple[str, str], Path]:
+def _cached_files(store: Store) -> dict[tuple[str, str], Path]:
     """(name, content hash) -> converted file, for entries of the checkpoint's own dtype. Reads records, no weights."""
-    from depthhub_cache.store import Store
-
     return {
         (name, content_hash): entry.weights
-        for entry in Store(cache_dir).entries()
+        for entry in store.entries()
         if (name := fact_of(entry, "name"))
         and (content_hash := fact_of(entry, "content_hash"))
         and fact_of(entry, "recipe", "dtype") is None

@@ -1,15 +1,18 @@
-"""`depthhub verify`: check entries of the cache."""
+"""`depthhub verify`: check what is in the cache; what fails is set aside in its quarantine."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from ...errors import DepthHubError, NotFoundError
+from ...errors import BrokenEntryError, CacheError, DepthHubError, NotFoundError
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code
-from ..in_cache import key_of_source, name_of
+from ..in_cache import key_of_text, name_of
 from ..options import SOURCE_HELP, add_source_options, local_options
 from ..output import write_json, write_table
 
@@ -23,16 +26,31 @@ State = Literal["sound", "broken", "missing", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One entry that was checked; key is None where there is no such entry, error says what is wrong."""
+    """One thing that was checked. key: of an entry; quarantine: where it is now, if it was broken."""
 
     source: str | None
     key: Key | None
     state: State
+    quarantine: Path | None = None
     error: dict[str, object] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to check: an entry in a tier, or a source that is looked up first."""
+
+    source: str | None
+    key: Key | None
+    folder: Path | None
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sources", nargs="*", metavar="SOURCE", help=f"default: every entry; {SOURCE_HELP}")
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="KEY|SOURCE",
+        help=f"default: everything; 8 digits or more of a key, or {SOURCE_HELP}",
+    )
     parser.add_argument(
         "--deep", action="store_true", help="read every byte and compare its sha256 (default: records, sizes, headers)"
     )
@@ -40,24 +58,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
-    """Every entry, or those of the sources; a broken one is reported and the others are checked all the same."""
-    from depthhub_cache.store import Store
-
-    store = Store(args.settings.cache_dir)
-    options = local_options(args)
+    """Every entry of every tier, and every ref, or the entries of the sources; one that fails stops no other."""
+    store = args.settings.open_store()
     results: list[Checked] = []
     codes = [ExitCode.DONE]
-    targets: list[Any] = [(source, None) for source in args.sources] or [(None, key) for key in sorted(store.keys())]
+    targets = list(_targets(args, store))
     with console.progress() as bar:
-        for done, (source, key) in enumerate(targets):
-            bar.count(done, len(targets), source or key[:12])
+        for done, target in enumerate(targets):
+            bar.count(done, len(targets), target.source or (target.key or "")[:12])
             try:
-                key = key or key_of_source(source, store, **options)
-                results.append(_check(store, key, source, deep=args.deep))
+                results.append(_check(target, args, store))
             except DepthHubError as error:
                 codes.append(console.failure(error))
-                state: State = "broken" if key else "missing" if isinstance(error, NotFoundError) else "unknown"
-                results.append(Checked(source=source, key=key, state=state, error=error_json(error)))
+                results.append(_failed(target, error, store))
+        if not args.sources:
+            for source, path, problem in _broken_beside(store, deep=args.deep):
+                broken = BrokenEntryError(f"{source} {path} is broken: {problem}.", path=path)
+                codes.append(console.failure(broken))
+                results.append(_failed(Target(source, None, path), broken, store))
     if args.json:
         write_json(results)
     else:
@@ -67,7 +85,36 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     return common_exit_code(codes)
 
 
-def _check(store: Store, key: Key, source: str | None, *, deep: bool) -> Checked:
-    store.verify(key, deep=deep)
-    entry = store.get(key)
-    return Checked(source=source or (name_of(entry) if entry else None), key=key, state="sound")
+def _targets(args: argparse.Namespace, store: Store) -> Iterator[Target]:
+    for source in args.sources:
+        yield Target(source, None, None)
+    if not args.sources:
+        for tier in store.tiers:
+            yield from (Target(None, key, tier.entry_folder(key)) for key in tier.keys())  # noqa: SIM118  it is no dict
+
+
+def _check(target: Target, args: argparse.Namespace, store: Store) -> Checked:
+    """Raises BrokenEntryError, and NotFoundError or FamilyError where a source leads to no entry."""
+    from depthhub_cache.verification import verify_entry
+
+    key = target.key or key_of_text(target.source or "", store, **local_options(args))
+    folder = target.folder or store.folder_of(key)
+    entry = verify_entry(folder, key, deep=args.deep)
+    return Checked(source=target.source or name_of(entry), key=key, state="sound")
+
+
+def _failed(target: Target, error: DepthHubError, store: Store) -> Checked:
+    if not isinstance(error, BrokenEntryError):
+        state: State = "missing" if isinstance(error, NotFoundError) else "unknown"
+        return Checked(source=target.source, key=target.key, state=state, error=error_json(error))
+    place = None
+    with suppress(CacheError):  # where nothing can be written, the error alone has to do
+        place = store.quarantine(error.path, str(error)) if error.path.is_relative_to(store.root) else None
+    return Checked(source=target.source, key=target.key, state="broken", quarantine=place, error=error_json(error))
+
+
+def _broken_beside(store: Store, *, deep: bool) -> Iterator[tuple[str, Path, str]]:
+    """What else is damaged. A ref costs a question to the Hub or another reading of a file, an original a download."""
+    yield from (("The remembered answer", path, problem) for path, problem in store.broken_refs())
+    if deep:
+        yield from (("The kept checkpoint", path, problem) for path, problem in store.broken_originals())

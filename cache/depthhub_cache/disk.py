@@ -1,0 +1,225 @@
+"""The only file that changes anything on the disk: whatever the store writes, moves or removes is done by these.
+
+What gets its final name here was complete and on the disk before; `exchange.py` lends this file one system call.
+In a folder that is made for a group (group-writable or setgid) new folders and files are open to the group too, so that
+a shared cache stays one whatever the umasks of its users are. Elsewhere the umask alone decides.
+Every function raises CacheNotWritableError where the system refuses.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+
+from .exchange import exchange
+from .refusal import refusals
+
+_PATIENCE = 2.0
+
+
+def create_file(path: Path) -> FileIO:
+    """A new file, open for writing; nobody else had it before."""
+    with refusals(path):
+        file = path.open("xb", buffering=0)
+        _share_with_the_group(path, stat.S_IRGRP)
+    return file
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file unless it is there."""
+    make_folder(path.parent)
+    with refusals(path):
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            return
+        _share_with_the_group(path, stat.S_IRGRP | stat.S_IWGRP)  # who locks or marks it has to write
+
+
+def mark(path: Path) -> None:
+    """Make an empty file, or give it the time of now if it is there. A mark is nothing that a crash could spoil."""
+    with refusals(path):
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            make_file(path)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with its parents, each on the disk before anything is put into it."""
+    with refusals(path):
+        if path.is_dir():
+            return
+        make_folder(path.parent)
+        try:
+            path.mkdir()
+            _share_with_the_group(path, stat.S_IRWXG)
+        except FileExistsError:
+            if not path.is_dir():
+                raise
+        sync_folder(path.parent)
+
+
+def make_own_folder(path: Path) -> None:
+    """Make a folder that must not be there."""
+    make_folder(path.parent)
+    with refusals(path):
+        path.mkdir()
+        _share_with_the_group(path, stat.S_IRWXG)
+
+
+def put(source: Path, target: Path) -> None:
+    """Move a finished file to `target`, over what may be there: a reader sees the one or the other."""
+    make_folder(target.parent)
+    with refusals(target):
+        _patiently(lambda: source.replace(target))
+        sync_folder(target.parent)
+
+
+def gather(folder: Path, files: dict[str, Path]) -> None:
+    """Make `folder` and move finished files into it (name in it -> where they are now)."""
+    with refusals(folder):
+        folder.mkdir()
+        _share_with_the_group(folder, stat.S_IRWXG)
+        for name, path in files.items():
+            _patiently(lambda path=path, name=name: path.rename(folder / name))  # type: ignore[misc]
+        sync_folder(folder)
+
+
+def publish_folder(folder: Path, target: Path) -> bool:
+    """Give the gathered `folder` its final name in one step; False, and nothing done, where `target` is taken."""
+    make_folder(target.parent)
+    with refusals(target):
+        try:
+            _patiently(lambda: folder.rename(target))
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):  # the last: a file is there
+                return False
+            raise
+        sync_folder(target.parent)
+    return True
+
+
+def exchange_folder(folder: Path, target: Path) -> bool:
+    """Give the gathered `folder` the name `target`, and what had it, broken, the place of `folder`, in one step.
+
+    So nobody misses what a third process may have put there meanwhile. False, and nothing done, where that cannot be.
+    """
+    with refusals(target):
+        done = exchange(folder, target)
+        if done:
+            sync_folder(target.parent)
+    return done
+
+
+def take_away(path: Path, to: Path) -> bool:
+    """Move a published `path` to the free name `to` in one step; False where it is not there.
+
+    Needs no new file and no space. Those who have it open or mapped keep it.
+    """
+    if not os.path.lexists(path):
+        return False
+    make_folder(to.parent)
+    with refusals(path):
+        try:
+            _patiently(lambda: path.rename(to))
+        except FileNotFoundError:
+            return False
+        sync_folder(to.parent)
+        sync_folder(path.parent)
+    return True
+
+
+def delete_tree(path: Path) -> int:
+    """Remove a directory (or file) of `tmp`, as far as the system lets us; bytes freed. What stays is swept later."""
+    before = tree_size(path)
+    if _is_folder(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+    return before - tree_size(path)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a single file that need not be there."""
+    with refusals(path):
+        if os.path.lexists(path):  # a read-only file system refuses to remove even what is not there
+            _patiently(lambda: path.unlink(missing_ok=True))
+
+
+def remove_empty_folder(path: Path) -> None:
+    """Remove a folder if nothing is in it."""
+    with suppress(OSError):
+        path.rmdir()
+
+
+def tree_size(path: Path) -> int:
+    """Bytes of the files in a directory, or of a file; what vanishes meanwhile counts nothing."""
+    if not _is_folder(path):
+        try:
+            return path.lstat().st_size
+        except OSError:
+            return 0
+    size = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118  a Path for each file is slow
+    return size
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system has a way to ask for it."""
+    if os.name == "nt":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one may be allowed to write into a folder and not to open it
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _share_with_the_group(path: Path, bits: int) -> None:
+    """Grant the group those of `bits` that the folder above grants it, where that folder is made for a group."""
+    if os.name == "nt":
+        return
+    above = path.parent.stat().st_mode
+    if above & stat.S_ISVTX or not above & (stat.S_IWGRP | stat.S_ISGID):  # like /tmp, or like a home
+        return
+    mode = path.stat().st_mode
+    missing = above & bits & ~mode
+    if missing:
+        with suppress(PermissionError):  # a file system without such rights
+            path.chmod(stat.S_IMODE(mode) | missing)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()  # what a link leads to is not ours
+
+
+def _patiently(move: Callable[[], object]) -> None:
+    """On Windows a file that anyone has open, a virus scanner for one, cannot be moved: try for a moment."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            move()
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return

@@ -1,0 +1,91 @@
+"""Entries of a cache to a file and back, for machines without a network; and the answers of the Hub that go along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depthhub_cache.bundle import ImportReport, export_bundle, import_bundle
+from depthhub_cache.bundle import Report as BytesReport
+from depthhub_cache.entry import Entry
+from depthhub_cache.identity import ContentHash, Key
+from depthhub_cache.record import Record
+from depthhub_cache.staging import Staging
+from depthhub_cache.store import Store
+
+from .errors import NotFoundError
+from .progress import Progress, Report, Stage, silent
+from .steps.located import HubCheckpoint
+
+_OF_THE_HUB = "hub:"
+"""How the names of those refs begin that mean the same on every machine; of a `file:` only its own machine knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A bundle that was written. sha256: of the file, to compare where it arrives. refs: the answers in it."""
+
+    path: Path
+    size: int
+    sha256: ContentHash
+    entries: tuple[Entry, ...]
+    refs: tuple[str, ...]
+
+
+def export_entries(store: Store, keys: Iterable[Key], out: Path, *, progress: Report = silent) -> Exported:
+    """Write the entries `keys` to the bundle `out`, with what the Hub said of them, so that names work there too.
+
+    `out` is written beside itself and renamed, so that it is whole or absent; a file that is there is replaced.
+    Raises BrokenEntryError, and writes nothing, where an entry is not as it was published.
+    """
+    keys = sorted(set(keys))
+    out = out.expanduser().absolute()
+    with Staging(out.parent) as staging:
+        with staging.file(out.name) as staged:
+            summary = export_bundle(
+                store, keys, _refs_of(store, keys), staged.write, progress=_as_progress(out, "exporting", progress)
+            )
+        staging.place(out.name, out)
+    return Exported(path=out, size=summary.size, sha256=staged.sha256(), entries=summary.entries, refs=summary.refs)
+
+
+def import_entries(store: Store, path: Path, *, progress: Report = silent) -> ImportReport:
+    """Publish the entries of the bundle `path` that are not in the cache, and remember what the Hub said of them.
+
+    Raises BundleError at the first thing that is not as it was exported; see `depthhub_cache.bundle` for what a bundle
+    can and cannot promise.
+    """
+    path = path.expanduser().absolute()
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is no file {path}.", source=str(path)) from error
+    with file:
+        return import_bundle(
+            store, file, path, ref_problem=_ref_problem, progress=_as_progress(path, "importing", progress)
+        )
+
+
+def _refs_of(store: Store, keys: Iterable[Key]) -> dict[str, Mapping[str, Any]]:
+    """The answers of the Hub that name a checkpoint of which one of the entries was made."""
+    records = [entry.record for key in keys if (entry := store.get(key)) is not None]
+    return {name: data for name, data in store.refs() if _ref_problem(name, data, records) is None}
+
+
+def _ref_problem(name: str, data: Mapping[str, Any], records: Sequence[Record]) -> str | None:
+    """Why a ref does not belong beside entries with these records; None where it does."""
+    if not name.startswith(_OF_THE_HUB):
+        return "it is no answer of the Hub"
+    try:
+        answer = HubCheckpoint.parse_ref(data)
+    except (KeyError, TypeError, ValueError) as error:
+        return f"it is not understood ({error!r})"
+    if answer["content_hash"] not in {record.about.get("content_hash") for record in records} - {None}:
+        return "it is of a checkpoint that is none of the bundle's"
+    return None
+
+
+def _as_progress(path: Path, stage: Stage, report: Report) -> BytesReport:
+    return lambda done, total: report(Progress(path.name, stage, done, total))

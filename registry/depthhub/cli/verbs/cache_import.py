@@ -1,0 +1,39 @@
+"""`depthhub cache import`: entries from a file that `depthhub cache export` wrote."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..console import Console
+from ..exit_codes import ExitCode
+from ..in_cache import name_of
+from ..options import add_cache_option, path_of
+from ..output import bytes_text, write_json, write_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE.tar", type=path_of, help="a bundle, as `depthhub cache export` writes it")
+    add_cache_option(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> ExitCode:
+    from ...bundles import import_entries
+
+    with console.progress() as bar:
+        report = import_entries(args.settings.open_store(), args.file, progress=bar.report)
+    rows = [(name_of(made.entry), made.state, made.entry.record.weights_size, made.entry) for made in report.entries]
+    if args.json:
+        entries = [
+            {"key": entry.key, "name": name, "state": state, "size": size, "path": entry.weights}
+            for name, state, size, entry in rows
+        ]
+        write_json({"path": args.file, "entries": entries, "refs": report.refs})
+    else:
+        table = [(name, state, bytes_text(size), entry.key[:12]) for name, state, size, entry in rows]
+        write_table(("NAME", "STATE", "SIZE", "KEY"), table)
+    there = sum(made.state == "kept" for made in report.entries)
+    console.note(
+        f"{len(report.entries) - there} imported, {there} were there already; "
+        f"{len(report.refs)} answers of the Hub remembered."
+    )
+    return ExitCode.DONE
