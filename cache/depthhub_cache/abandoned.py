@@ -1,4 +1,4 @@
-"""Staging directories whose owner is surely gone: recognised as rubbish, never guessed to be."""
+"""Staging directories whose owner is surely gone: recognised as rubbish by their names, never guessed to be."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from contextlib import suppress
 from pathlib import Path
 
 from .owner import Owner
+from .reading import children
 
 _OLD = 7 * 24 * 3600.0
 """Seconds without a change after which what another host left is rubbish; clocks may differ by much less."""
 
 
 def abandoned_directories(tmp: Path) -> Iterator[Path]:
-    """Those of processes that have ended here; those of other hosts or boots, never by pid, only by age."""
-    for path in _children(tmp):
-        owner = Owner.parse(path.name.rpartition("-")[0])
-        gone = owner.is_gone() if owner is not None and owner.is_local() else _is_old(path)
-        if gone:
+    """Those of processes that have ended here; those of other hosts or boots, never by pid, only by age.
+
+    What has a name that no process of ours gives is somebody's, whatever its age.
+    """
+    for path in children(tmp):
+        owner = Owner.of_name(path.name)
+        if owner is None:
+            continue
+        if owner.is_gone() if owner.is_local() else _is_old(path):
             yield path
 
 
-def _children(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+def is_long_ago(moment: float) -> bool:
+    """Whether a time (seconds, Unix) is a week ago, or as far ahead, which only a clock gone wrong tells."""
+    return abs(time.time() - moment) > _OLD
 
 
 def _is_old(path: Path) -> bool:
     newest = 0.0
-    for place in (path, *_children(path)):
+    for place in (path, *children(path)):
         with suppress(OSError):
             newest = max(newest, place.lstat().st_mtime)
-    return time.time() - newest > _OLD
+    return is_long_ago(newest)

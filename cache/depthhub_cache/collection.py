@@ -6,6 +6,7 @@ the quarantine is of no use to anybody, and goes before everything else.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Collection as Names
@@ -22,6 +23,7 @@ from .tier import Tier
 
 Kind = Literal["quarantine", "entry", "checkpoint"]
 
+_GONE = "removed by another process"
 _QUARANTINE_DAYS = 30.0
 _DAY = 24 * 3600.0
 
@@ -92,9 +94,10 @@ def collect(tier: Tier, budget: Budget, *, dry_run: bool, keep: Names[str], swep
                 held = _remove(tier, item)
         if held is None:
             freed.append(Decision(item=item, why=why))
-            total -= item.bytes
-        else:
+        elif held is not _GONE:  # else another collection has it in its account
             spared.append(Decision(item=item, why=held))
+            continue
+        total -= item.bytes
     return Collected(freed=tuple(freed), spared=tuple(spared), swept=swept, bytes=total, dry_run=dry_run)
 
 
@@ -123,7 +126,7 @@ def why_held(tier: Tier, item: Item) -> str | None:
     """Why an item may not be removed now, in words."""
     if item.kind != "entry":
         return None
-    if (tier.folder("pins") / item.name).exists():
+    if os.path.lexists(tier.folder("pins") / item.name):
         return "pinned"
     owner = next(leases.holders(tier.folder("leases"), Key(item.name)), None)
     return None if owner is None else f"in use by process {owner.pid} on {owner.host}"
@@ -145,7 +148,7 @@ def _remove(tier: Tier, item: Item) -> str | None:
     taken = fresh_path(tier.folder("tmp"))
     try:
         if not disk.take_away(item.path, taken):
-            return None
+            return _GONE
         held = why_held(tier, item)
         if held is not None and disk.publish_folder(taken, item.path):
             return held
@@ -155,7 +158,7 @@ def _remove(tier: Tier, item: Item) -> str | None:
     if item.kind == "entry":
         with suppress(OSError):
             disk.remove_file(tier.folder("used") / item.name)
-    return None
+    return f"out of use, but not all of it can be deleted yet: {taken}" if os.path.lexists(taken) else None
 
 
 def _item(kind: Kind, name: str, path: Path, last_used: float) -> Item:

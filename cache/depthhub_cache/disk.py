@@ -47,7 +47,7 @@ def mark(path: Path) -> None:
     """Make an empty file, or give it the time of now if it is there. A mark is nothing that a crash could spoil."""
     with refusals(path):
         try:
-            os.utime(path)
+            os.utime(path, follow_symlinks=os.utime not in os.supports_follow_symlinks)
         except FileNotFoundError:
             make_file(path)
 
@@ -55,16 +55,18 @@ def mark(path: Path) -> None:
 def make_folder(path: Path) -> None:
     """Make a folder with its parents, each on the disk before anything is put into it."""
     with refusals(path):
-        if path.is_dir():
-            return
-        make_folder(path.parent)
-        try:
-            path.mkdir()
-            _share_with_the_group(path, stat.S_IRWXG)
-        except FileExistsError:
-            if not path.is_dir():
-                raise
-        sync_folder(path.parent)
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            path = path.parent
+        for folder in reversed(missing):
+            try:
+                folder.mkdir()
+                _share_with_the_group(folder, stat.S_IRWXG)
+            except FileExistsError:
+                if not folder.is_dir():
+                    raise
+            sync_folder(folder.parent)
 
 
 def make_own_folder(path: Path) -> None:
@@ -104,6 +106,16 @@ def publish_folder(folder: Path, target: Path) -> bool:
                 return False
             raise
         sync_folder(target.parent)
+    return True
+
+
+def publish(taken: Path, target: Path) -> bool:
+    """Give back its name to what was taken away, folder or file; False, and nothing done, where `target` is taken."""
+    if taken.is_dir():
+        return publish_folder(taken, target)
+    if os.path.lexists(target):
+        return False
+    put(taken, target)
     return True
 
 

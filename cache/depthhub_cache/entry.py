@@ -10,6 +10,7 @@ from pathlib import Path
 from . import record
 from .errors import BrokenEntryError, CacheError
 from .identity import Key
+from .reading import read_file
 from .record import Record
 from .safetensors_header import header_digest
 
@@ -18,12 +19,16 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A published, immutable directory. weights: its file; record: what it says of itself."""
+    """A published, immutable directory. weights: its file; record: what it says of itself.
+
+    identity: device and inode of the directory, which tell it from another one under the same name.
+    """
 
     key: Key
     path: Path
     weights: Path
     record: Record
+    identity: tuple[int, int]
 
 
 def read_entry(folder: Path, key: Key) -> Entry | None:
@@ -34,21 +39,27 @@ def read_entry(folder: Path, key: Key) -> Entry | None:
     something else than what was published, and CacheError where the system does not let us read.
     """
     for _ in range(_ATTEMPTS):
-        before = _identity(folder)
+        before = _state_of(folder)
         if before is None:
             return None
-        found = _look(folder, key)
+        found = _look(folder, key, before[:2])
         # A record of one entry and weights of another, which took its place in between, are no entry.
-        if _identity(folder) == before:
+        if _state_of(folder) == before:
             break
     if isinstance(found, BrokenEntryError):
         raise found
     return found
 
 
-def _look(folder: Path, key: Key) -> Entry | BrokenEntryError:
+def identity_of(folder: Path) -> tuple[int, int] | None:
+    """What tells a directory from another one that has, or had, its name; None where there is nothing."""
+    state = _state_of(folder)
+    return None if state is None else state[:2]
+
+
+def _look(folder: Path, key: Key, identity: tuple[int, int]) -> Entry | BrokenEntryError:
     try:
-        return _examine(folder, key)
+        return _examine(folder, key, identity)
     except BrokenEntryError as error:
         return error
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -56,12 +67,12 @@ def _look(folder: Path, key: Key) -> Entry | BrokenEntryError:
     except IsADirectoryError as error:
         return broken(folder, f"{Path(error.filename).name} is a folder")
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
 
 
-def _examine(folder: Path, key: Key) -> Entry:
+def _examine(folder: Path, key: Key, identity: tuple[int, int]) -> Entry:
     try:
-        found = Record.parse(_read(folder / record.FILE_NAME, record.LIMIT))
+        found = Record.parse(read_file(folder / record.FILE_NAME, record.LIMIT))
     except ValueError as error:
         raise broken(folder, f"{record.FILE_NAME} is damaged: {error}") from error
     if found.key != key:
@@ -79,26 +90,22 @@ def _examine(folder: Path, key: Key) -> Entry:
             raise broken(folder, f"{found.weights} is damaged: {error}") from error
         if digest != found.header_sha256:
             raise broken(folder, f"{found.weights} is damaged: its header is not the one that was published")
-    return Entry(key, folder, weights, found)
+    return Entry(key, folder, weights, found, identity)
 
 
-def _identity(folder: Path) -> tuple[int, int, int] | None:
-    """Tells whether a path leads to the same folder as before; None where it leads nowhere."""
+def _state_of(folder: Path) -> tuple[int, int, int] | None:
+    """Tells whether a path leads to the same folder, with the same things in it, as before."""
     try:
         state = os.lstat(folder)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
     return state.st_dev, state.st_ino, state.st_ctime_ns
 
 
-def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(limit + 1)
-
-
-def _unreadable(folder: Path, error: OSError) -> CacheError:
+def unreadable(folder: Path, error: OSError) -> CacheError:
+    """The error for an entry in `folder` that may be whole, and that the system does not let us read."""
     return CacheError(
         f"The entry {folder} cannot be read: {error.strerror}. Ask its owner for permission to read it, "
         "or name another folder with DEPTHHUB_CACHE or cache_dir.",

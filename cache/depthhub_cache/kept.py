@@ -8,6 +8,7 @@ from pathlib import Path
 from . import disk
 from .errors import CacheError
 from .identity import ContentHash, is_file_name, is_sha256
+from .reading import children
 from .staging import Staging, fresh_path
 from .verification import sha256_of
 
@@ -25,9 +26,9 @@ def keep(folder: Path, staged: Path, content_hash: ContentHash, *, filename: str
     for _ in range(_ATTEMPTS):
         if disk.publish_folder(gathered, folder):
             return folder / filename
-        there = kept_in(folder)
-        if there is not None and sha256_of(there) == content_hash:
-            return there
+        for there in kept_in(folder):
+            if sha256_of(there) == content_hash:
+                return there
         if disk.exchange_folder(gathered, folder):
             return folder / filename
         taken = fresh_path(staging.path.parent)
@@ -36,18 +37,26 @@ def keep(folder: Path, staged: Path, content_hash: ContentHash, *, filename: str
     raise CacheError(f"Could not keep {folder}: other processes keep changing it. Try again.", path=folder)
 
 
-def kept_in(folder: Path) -> Path | None:
-    """The file in `folder`, if there is one."""
-    try:
-        paths = sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return next((path for path in paths if path.is_file()), None)
+def kept_in(folder: Path) -> list[Path]:
+    """The files in `folder`: one, but for what file managers and network file systems leave beside it."""
+    return [path for path in children(folder) if path.is_file() and not path.name.startswith(".")]
 
 
 def all_kept(checkpoints: Path) -> Iterator[tuple[ContentHash, Path]]:
     """Every kept original, by the sha256 that it was kept under."""
-    for folder in sorted(checkpoints.glob("*/*")):
-        path = kept_in(folder)
-        if path is not None and is_sha256(folder.name):
-            yield ContentHash(folder.name), path
+    for shelf in children(checkpoints):
+        for folder in children(shelf):
+            files = kept_in(folder)
+            if files and is_sha256(folder.name) and shelf.name == folder.name[:2]:
+                yield ContentHash(folder.name), files[0]
+
+
+def problem(folder: Path, content_hash: str) -> str | None:
+    """What is wrong with a kept original; None where one of its files is right, or where they are hidden from us."""
+    try:
+        digests = {sha256_of(file): file.name for file in kept_in(folder)}
+    except (OSError, ValueError):
+        return None
+    if not digests or content_hash in digests:
+        return None
+    return " and ".join(f"{name} has sha256 {digest}" for digest, name in digests.items())

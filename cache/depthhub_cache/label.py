@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .reading import children
 from .staging import Staging
 
 _README = """\
@@ -22,7 +23,7 @@ _OURS = {"v1", "README", "CACHEDIR.TAG"}
 
 def put(root: Path, staging: Staging) -> None:
     """Label the root, once. A folder that holds other things stays as it is: the tag would keep them out of backups."""
-    if (root / "CACHEDIR.TAG").exists() or any(path.name not in _OURS for path in root.iterdir()):
+    if (root / "CACHEDIR.TAG").exists() or any(path.name not in _OURS for path in children(root)):
         return
     for name, text in (("README", _README), ("CACHEDIR.TAG", _TAG)):
         staging.add(name, text.encode("ascii"))

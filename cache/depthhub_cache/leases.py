@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import disk
+from .abandoned import is_long_ago
 from .errors import CacheError
-from .identity import Key
+from .identity import Key, is_sha256
 from .owner import Owner
+from .reading import children
 
 log = logging.getLogger("depthhub_cache")
-
-_OLD = 7 * 24 * 3600.0
-"""Seconds after which the lease of a process on another host, or before the last boot, counts no more."""
 
 
 class Lease:
@@ -31,6 +28,15 @@ class Lease:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._pid = os.getpid()
+
+    @contextmanager
+    def unless_failed(self) -> Iterator[None]:
+        """Release it where the context ends with an error."""
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """The entry is not open any more. Whatever goes wrong here, the end of the process does the same."""
@@ -42,7 +48,7 @@ class Lease:
 
 def take(leases: Path, key: Key) -> Lease:
     """A lease of the entry `key`; a lease of nothing where it cannot be written."""
-    path = leases / f"{key}.{Owner.current()}-{secrets.token_hex(4)}"
+    path = leases / f"{key}.{Owner.current().unique_name()}"
     try:
         disk.make_file(path)
     except CacheError as error:
@@ -52,38 +58,33 @@ def take(leases: Path, key: Key) -> Lease:
 
 
 def holders(leases: Path, key: Key) -> Iterator[Owner]:
-    """The processes that have an entry open, as far as one can know; those elsewhere are believed for a week."""
-    for path in _all(leases):
-        of, owner = _parse(path)
-        if of == key and owner is not None and not _has_ended(path, owner):
+    """The processes that have an entry open. Those elsewhere, or from before the last boot, are believed for a week."""
+    for path, of, owner in _all(leases):
+        if of == key and not _has_ended(path, owner):
             yield owner
 
 
 def sweep(leases: Path) -> None:
     """Remove the leases of processes that have ended."""
-    for path in _all(leases):
-        _, owner = _parse(path)
-        if owner is None or _has_ended(path, owner):
+    for path, _, owner in _all(leases):
+        if _has_ended(path, owner):
             with suppress(OSError):
                 disk.remove_file(path)
 
 
-def _parse(path: Path) -> tuple[str, Owner | None]:
-    key, _, text = path.name.partition(".")
-    return key, Owner.parse(text.rpartition("-")[0])
+def _all(leases: Path) -> Iterator[tuple[Path, str, Owner]]:
+    """Every lease, the name of its entry, and its process; what has another name is none."""
+    for path in children(leases):
+        of, _, text = path.name.partition(".")
+        owner = Owner.of_name(text)
+        if is_sha256(of) and owner is not None:
+            yield path, of, owner
 
 
 def _has_ended(path: Path, owner: Owner) -> bool:
     if owner.is_local():
         return owner.is_gone()
     try:
-        return time.time() - path.lstat().st_mtime > _OLD
+        return is_long_ago(path.lstat().st_mtime)
     except OSError:
         return True
-
-
-def _all(leases: Path) -> list[Path]:
-    try:
-        return sorted(leases.iterdir())
-    except OSError:
-        return []

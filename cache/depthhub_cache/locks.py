@@ -6,6 +6,7 @@ whom, and ends without the lock where it must. What two processes then both make
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import re
@@ -21,6 +22,7 @@ from . import disk
 from .errors import CacheNotWritableError
 from .json_object import parse_object
 from .owner import Owner, host_name
+from .reading import children, read_file
 from .staging import Staging
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ def hold(
 
 def sweep(folder: Path) -> None:
     """Remove the words that processes left who are gone. Lock files stay: to remove one would split the lock in two."""
-    for holder in folder.glob("*.holder"):
-        said = _said_in(holder)
+    for holder in children(folder):
+        said = _said_in(holder) if holder.suffix == ".holder" else None
         if said is not None and said[0].is_gone():
             with suppress(OSError):
                 disk.remove_file(holder.with_suffix(_MARKER))
@@ -84,7 +86,7 @@ def _acquire(
         except Timeout:
             whom = _whom(holder)
         except (OSError, NotImplementedError) as error:
-            log.warning("lock %s: going on without it (%s)", path, error)
+            log.log(logging.WARNING if timeout else logging.DEBUG, "lock %s: going on without it (%s)", path, error)
             return None
         else:
             return lock
@@ -102,6 +104,8 @@ def _acquire(
 def _lock(path: Path, kind: LockKind) -> BaseFileLock:
     from filelock import FileLock, SoftFileLock
 
+    if path.is_symlink() or path.parent.is_symlink():  # some versions of filelock empty what a link leads to
+        raise OSError(errno.ELOOP, "it is a link", str(path))
     disk.make_file(path)
     if kind == "soft":
         return SoftFileLock(str(path.with_suffix(_MARKER)))
@@ -129,8 +133,7 @@ def _whom(holder: Path) -> str:
 
 def _said_in(holder: Path) -> tuple[Owner, str, datetime] | None:
     try:
-        with holder.open("rb") as file:
-            facts = parse_object(file.read(4097), limit=4096)
+        facts = parse_object(read_file(holder, 4096), limit=4096)
         owner = Owner.parse(str(facts["owner"]))
         host, since = re.sub(r"[^\w.-]", "_", str(facts["host"]))[:64], datetime.fromisoformat(str(facts["since"]))
     except (OSError, ValueError, KeyError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from .processes import is_running, start_of
 
+_RANDOM = re.compile(r"[0-9a-f]{8}")
 _TEXT = re.compile(r"([A-Za-z0-9._]{1,40})-(\d{1,20})-(\d{1,20})")
 
 
@@ -36,6 +38,16 @@ class Owner:
         """The owner that `str` wrote; None where it did not."""
         found = _TEXT.fullmatch(text)
         return cls(found[1], int(found[2]), int(found[3])) if found else None
+
+    @classmethod
+    def of_name(cls, name: str) -> Owner | None:
+        """The owner in a name that `unique_name` gave; None for any other name."""
+        text, _, random = name.rpartition("-")
+        return cls.parse(text) if _RANDOM.fullmatch(random) else None
+
+    def unique_name(self) -> str:
+        """A name that nobody else gives, and that tells whose it is."""
+        return f"{self}-{secrets.token_hex(4)}"
 
     def __str__(self) -> str:
         return f"{self.host}-{self.pid}-{self.started}"
@@ -66,10 +78,12 @@ def _host() -> str:
     if sys.platform != "linux":
         return name
     # Cloned machines and containers share names, and would judge each other's pids. The boot tells machines apart,
-    # the namespace containers; what an earlier boot left waits for its age.
+    # the namespaces containers; what an earlier boot left waits for its age.
     facts = []
     with suppress(OSError):
         facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
     with suppress(OSError):
         facts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    with suppress(OSError):  # in another one the starts of processes are told by another clock
+        facts.append(str(Path("/proc/self/ns/time").stat().st_ino))
     return f"{name}.{hashlib.sha256(' '.join(facts).encode()).hexdigest()[:8]}"

@@ -57,6 +57,8 @@ if sys.platform == "win32":
 else:
 
     def is_running(pid: int) -> bool:
+        if pid <= 0:  # to the system that is a group of processes, and nobody's own number
+            return False
         try:
             os.kill(pid, 0)
         except (ProcessLookupError, OverflowError):

@@ -6,38 +6,47 @@ Nothing is repaired and nothing silently deleted: the collection removes it in t
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from . import disk
 from .errors import CacheError
+from .reading import children, is_folder, read_file
 from .sealed import seal, unseal
 from .staging import Staging
 
 log = logging.getLogger("depthhub_cache")
 
+_NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{8}")
 _REASON = "reason.json"
 _LIMIT = 1 << 16
 
 
-def set_aside(path: Path, reason: str, *, name: str, quarantine: Path, tmp: Path) -> Path | None:
-    """Move a published folder or file to the quarantine, in one step; where it is now, None if it was not there.
+def take(path: Path, name: str, *, quarantine: Path) -> Path | None:
+    """Move a published folder or file, called `name`, to the quarantine in one step; where it is now, None if gone."""
+    place = quarantine / f"{name.partition('.')[0]}-{secrets.token_hex(4)}"
+    if is_folder(path):
+        return place if disk.take_away(path, place) else None
+    disk.make_folder(place)
+    if disk.take_away(path, place / name):
+        return place / name
+    disk.remove_empty_folder(place)
+    return None
 
-    On a full disk it goes without the reason, for that alone needs space.
+
+def note(taken: Path, reason: str, *, quarantine: Path, tmp: Path, of: Path) -> Path:
+    """Leave beside what `take` moved why, when and from where it was; its place in the quarantine.
+
+    Where not even that can be written, on a full disk, it stays there without.
     """
-    place = quarantine / f"{name}-{secrets.token_hex(4)}"
-    if path.is_dir():
-        moved = disk.take_away(path, place)
-    else:
-        disk.make_folder(place)
-        moved = disk.take_away(path, place / path.name)
-        if not moved:
-            disk.remove_empty_folder(place)
-    if not moved:
-        return None
-    _note(place, reason, tmp=tmp, of=path)
+    place = quarantine / taken.relative_to(quarantine).parts[0]
+    with suppress(CacheError):
+        disk.mark(place)  # it is as old as its stay here, not as what it was
+    _note(place, reason, tmp=tmp, of=of)
     log.warning("set aside in %s: %s", place, reason)
     return place
 
@@ -56,15 +65,11 @@ def _note(place: Path, reason: str, *, tmp: Path, of: Path) -> None:
 def reason_of(place: Path) -> str:
     """Why something was set aside."""
     try:
-        with (place / _REASON).open("rb") as file:
-            return str(unseal(file.read(_LIMIT + 1), limit=_LIMIT).get("reason"))
+        return str(unseal(read_file(place / _REASON, _LIMIT), limit=_LIMIT).get("reason"))
     except (OSError, ValueError):
         return "not noted"
 
 
 def all_set_aside(quarantine: Path) -> Iterator[Path]:
-    """Everything in the quarantine."""
-    try:
-        yield from sorted(quarantine.iterdir())
-    except OSError:
-        return
+    """Everything that was set aside in the quarantine; what has a name that is none of ours stays out of it."""
+    return (path for path in children(quarantine) if _NAME.fullmatch(path.name))

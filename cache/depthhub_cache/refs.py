@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .reading import children, read_file
 from .sealed import seal, unseal
 
 _SCHEMA = 1
@@ -41,17 +42,25 @@ def all_refs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every ref that is whole and lies where its name says, in the order of their files."""
     for path in ref_files(folder):
         with suppress(OSError, ValueError):
-            yield _read_placed(folder, path)
+            name, data = _read(path)
+            if ref_path(folder, name) == path:
+                yield name, data
 
 
 def ref_files(folder: Path) -> list[Path]:
-    """Where refs lie, whole or not."""
-    return sorted(folder.glob("*/*.json"))
+    """Where refs lie, whole or not; nowhere where that is hidden."""
+    return [path for shelf in children(folder) for path in children(shelf) if path.suffix == ".json"]
 
 
-def check_ref(folder: Path, path: Path) -> None:
-    """Raises ValueError, saying what is wrong, or OSError, unless `path` is a whole ref in its place."""
-    _read_placed(folder, path)
+def ref_problem(path: Path, stem: str) -> str | None:
+    """What is wrong with `path` as the ref whose file is called `stem`; None where it is whole, or hidden from us."""
+    try:
+        name, _ = _read(path)
+    except ValueError as error:
+        return str(error)
+    except OSError:
+        return None
+    return None if ref_path(path, name).stem == stem else f"it is that of {name}"
 
 
 def parse_ref(data: bytes) -> tuple[str, Mapping[str, Any]]:
@@ -63,13 +72,5 @@ def parse_ref(data: bytes) -> tuple[str, Mapping[str, Any]]:
     return name, remembered
 
 
-def _read_placed(folder: Path, path: Path) -> tuple[str, Mapping[str, Any]]:
-    found = _read(path)
-    if ref_path(folder, found[0]) != path:
-        raise ValueError(f"it is that of {found[0]}")
-    return found
-
-
 def _read(path: Path) -> tuple[str, Mapping[str, Any]]:
-    with path.open("rb") as file:
-        return parse_ref(file.read(_LIMIT + 1))
+    return parse_ref(read_file(path, _LIMIT))

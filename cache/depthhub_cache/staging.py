@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,4 +124,4 @@ class Staging:
 
 def fresh_path(tmp: Path) -> Path:
     """A name in `tmp` that nobody has, and that tells whose it is."""
-    return tmp / f"{Owner.current()}-{secrets.token_hex(4)}"
+    return tmp / Owner.current().unique_name()

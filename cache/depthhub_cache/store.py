@@ -12,25 +12,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import collection, disk, kept, label, leases, locks, quarantine, record
+from . import disk, kept, label, leases, locks, record
 from .abandoned import abandoned_directories
-from .collection import Budget, Collected
-from .entry import Entry, broken, read_entry
-from .errors import BrokenEntryError, CacheError, CacheNotWritableError
+from .entry import Entry, broken, identity_of
+from .errors import CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
-from .identity import ContentHash, Key, is_file_name
+from .identity import ContentHash, Key, is_file_name, is_sha256
 from .leases import Lease
+from .reading import children
 from .record import Record
-from .refs import check_ref, ref_bytes, ref_files, ref_path
+from .refs import ref_bytes, ref_files, ref_path, ref_problem
 from .refusal import refusals
 from .safetensors_header import check_header, header_digest
 from .space import free_bytes, no_space
 from .staging import Staging, fresh_path
 from .tier import Tier, checked
-from .usage import Usage, measure
-from .verification import sha256_of, verify_entry
+from .verification import is_broken, verify_entry
+
+if TYPE_CHECKING:  # what a hit does not need is imported when it is needed
+    from .collection import Budget, Collected
+    from .usage import Usage
 
 log = logging.getLogger("depthhub_cache")
 
@@ -52,7 +55,7 @@ class Store:
         self._own = self.tiers[0]
         self._tmp = self._own.folder("tmp")
         self._lock_timeout = lock_timeout
-        self._distrusted: set[Path] = set()
+        self._distrusted: set[tuple[int, int]] = set()
 
     # entries
 
@@ -66,7 +69,7 @@ class Store:
                     raise
                 log.warning("%s", error)
                 continue
-            if entry is not None and entry.path not in self._distrusted:
+            if entry is not None and entry.identity not in self._distrusted:
                 return entry
         return None
 
@@ -155,32 +158,39 @@ class Store:
 
     def distrust(self, entry: Entry, reason: str) -> None:
         """Never give this entry again: set it aside in the quarantine; where that cannot be, pass by it from now on."""
-        self._distrusted.add(entry.path)
+        self._distrusted.add(entry.identity)
         if entry.path != self._own.entry_folder(entry.key):
             log.warning("%s is not used: %s", entry.path, reason)
             return
         try:
-            self.quarantine(entry.path, reason)
+            self.quarantine(entry.path, reason, still=lambda path: identity_of(path) == entry.identity)
         except CacheError as error:
             log.warning("%s is not used: %s (it cannot be set aside: %s)", entry.path, reason, error)
-        else:
-            self._distrusted.discard(entry.path)
 
-    def quarantine(self, path: Path, reason: str) -> Path | None:
-        """Set aside an entry's folder, or a ref's file, of the own tier, with the reason; where it is now."""
-        return self._quarantine(path, path.name.partition(".")[0], reason)
+    def quarantine(self, path: Path, reason: str, *, still: Callable[[Path], bool] | None = None) -> Path | None:
+        """Set aside something of the own tier that failed a verification, with the reason; where it is now.
+
+        still: asked, when it is out of everybody's way, whether this is what failed; else it goes back, and None is the
+        answer: another process may have made it again meanwhile.
+        """
+        return self._quarantine(path, path, reason, still)
 
     def handling_of(self, entry: Entry) -> Handling:
         """Whether to map or to read what lies where `entry` is, by what was found out there."""
         return remembered_or_facts(entry.path, self.recall)
 
-    def lease(self, entry: Entry) -> Lease:
-        """Say that this process has `entry` open, and that it is used now; both as far as that can be written."""
-        if entry.path != self._own.entry_folder(entry.key):
+    def lease(self, entry: Entry | Key) -> Lease:
+        """Say that this process has an entry open, and that it is used now; given a key, that it is about to make it.
+
+        As far as that can be written; of an entry in a tier below nothing is said.
+        """
+        if isinstance(entry, Entry) and entry.path != self._own.entry_folder(entry.key):
             return Lease(None)
-        with suppress(CacheError):
-            disk.mark(self._own.folder("used") / entry.key)
-        return leases.take(self._own.folder("leases"), entry.key)
+        if isinstance(entry, Entry):
+            with suppress(CacheError):
+                disk.mark(self._own.folder("used") / entry.key)
+        key = entry.key if isinstance(entry, Entry) else entry
+        return leases.take(self._own.folder("leases"), key)
 
     # pins, and what is collected without them
 
@@ -192,15 +202,21 @@ class Store:
         """Let it be removed when its time comes."""
         disk.remove_file(self._pin(key))
 
+    def pins(self) -> Iterator[Key]:
+        """The keys that are pinned, also where their entries are gone."""
+        return (Key(path.name) for path in children(self._own.folder("pins")) if is_sha256(path.name))
+
     def is_pinned(self, key: Key) -> bool:
-        return self._pin(key).exists()
+        return os.path.lexists(self._pin(key))
 
     def collect(self, budget: Budget, *, dry_run: bool = False, keep: Sequence[Key] = ()) -> Collected:
         """Remove rubbish, then what `budget` has no room for, the longest unused first; neither leased nor pinned.
 
         keep: keys that stay this time. A dry run removes nothing.
         """
-        swept = 0 if dry_run else self.sweep()
+        from . import collection
+
+        swept = sum(map(disk.tree_size, abandoned_directories(self._tmp))) if dry_run else self.sweep()
         return collection.collect(
             self._own, budget, dry_run=dry_run, keep=keep, swept=swept, lock=lambda key: self._lock(key, timeout=0)
         )
@@ -209,13 +225,22 @@ class Store:
         """Raises NoSpaceError, saying what is missing and what a collection would free, if there is no room."""
         free = free_bytes(self.root)
         if free is not None and free < needed:
+            from . import collection
+
             raise no_space(self.root, needed=needed, free=free, reclaimable=collection.reclaimable(self._own))
 
     # refs
 
     def recall(self, name: str) -> Mapping[str, Any] | None:
-        """What was remembered under `name`; None where that is nothing, or damaged, or hidden from us."""
-        return next((found for tier in self.tiers if (found := tier.recall(name)) is not None), None)
+        """What was remembered under `name`; None where that is nothing, or damaged, or hidden from us.
+
+        A damaged answer is none, whatever an older one in a tier below may say.
+        """
+        for tier in self.tiers:
+            found = tier.recall(name)
+            if found is not None or os.path.lexists(ref_path(tier.folder("refs"), name)):
+                return found
+        return None
 
     def remember(self, name: str, data: Mapping[str, object]) -> None:
         """Remember plain JSON `data` under `name`, in place of what was remembered before."""
@@ -233,19 +258,14 @@ class Store:
 
     def refs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Every remembered name with its data, as `recall` gives it."""
-        found = {name: data for tier in reversed(self.tiers) for name, data in tier.refs()}
-        return iter(found.items())
+        names = dict.fromkeys(name for tier in self.tiers for name, _ in tier.refs())
+        return ((name, found) for name in names if (found := self.recall(name)) is not None)
 
     def broken_refs(self) -> Iterator[tuple[Path, str]]:
         """Refs of the own tier that are not whole, and what is wrong with them."""
-        folder = self._own.folder("refs")
-        for path in ref_files(folder):
-            try:
-                check_ref(folder, path)
-            except ValueError as error:
-                yield path, str(error)
-            except OSError as error:
-                yield path, f"it cannot be read: {error.strerror}"
+        for path in ref_files(self._own.folder("refs")):
+            if problem := ref_problem(path, path.stem):
+                yield path, problem
 
     # originals
 
@@ -269,13 +289,8 @@ class Store:
     def broken_originals(self) -> Iterator[tuple[Path, str]]:
         """Kept originals, by their folders, whose bytes are no longer theirs. Reads every byte."""
         for content_hash, path in self._own.kept_checkpoints():
-            try:
-                found = sha256_of(path)
-            except OSError as error:
-                yield path.parent, f"it cannot be read: {error.strerror}"
-            else:
-                if found != content_hash:
-                    yield path.parent, f"{path.name} has sha256 {found}"
+            if problem := kept.problem(path.parent, content_hash):
+                yield path.parent, problem
 
     # work under way, and what became of it
 
@@ -291,10 +306,21 @@ class Store:
         """Remove what processes have left that are surely gone: staging directories, leases; bytes freed."""
         leases.sweep(self._own.folder("leases"))
         locks.sweep(self._own.folder("locks"))
-        return sum(disk.delete_tree(directory) for directory in abandoned_directories(self._tmp))
+        return sum(map(self._delete, abandoned_directories(self._tmp)))
+
+    def _delete(self, directory: Path) -> int:
+        """Out of its name first: should its owner be asleep and not gone, it cannot publish what is half deleted."""
+        taken = fresh_path(self._tmp)
+        try:
+            return disk.delete_tree(taken) if disk.take_away(directory, taken) else 0
+        except CacheError as error:
+            log.debug("not swept: %s", error)
+            return 0
 
     def usage(self) -> Usage:
         """What the parts of the own tier take of the disk, and what is free. Reads the whole of it."""
+        from .usage import measure
+
         return measure(self._own)
 
     def _lock(
@@ -314,30 +340,40 @@ class Store:
         )
         for _ in range(_ATTEMPTS):
             if disk.publish_folder(gathered, folder):
-                return Entry(key, folder, folder / made.weights, made)
+                return self._published(made)
             there = self._own.get(key)
-            if there is not None:
+            if there is not None and there.identity not in self._distrusted:
                 return _adopted(there, made)
             if disk.exchange_folder(gathered, folder):
-                with suppress(CacheError):  # what was asked for is done
-                    self._quarantine(gathered, key, f"{folder} was broken, and was made again")
-                return Entry(key, folder, folder / made.weights, made)
-            self._set_aside(key)
+                try:
+                    self._quarantine(gathered, folder, "it was broken, and was made again", None)
+                except CacheError as error:  # what was asked for is done
+                    log.warning("%s was broken, and was made again; what it was is lost: %s", folder, error)
+                return self._published(made)
+            # Never written over: it may be mapped.
+            self.quarantine(folder, "it was broken, and was made again", still=lambda path: self._is_bad(path, key))
         raise CacheError(f"Could not publish {folder}: other processes keep changing it. Try again.", path=folder)
 
-    def _set_aside(self, key: Key) -> None:
-        """Take a broken entry out of the way, where it cannot be exchanged. Never written over: it may be mapped."""
-        folder, taken = self._own.entry_folder(key), fresh_path(self._tmp)
-        if not disk.take_away(folder, taken):
-            return
-        with suppress(BrokenEntryError):
-            # Between our look and our move another process may have put a whole one there: it goes back.
-            if read_entry(taken, key) is not None and disk.publish_folder(taken, folder):
-                return
-        self._quarantine(taken, key, f"{folder} was broken, and was made again")
+    def _published(self, made: Record) -> Entry:
+        folder = self._own.entry_folder(made.key)
+        return Entry(made.key, folder, folder / made.weights, made, identity_of(folder) or (0, 0))
 
-    def _quarantine(self, path: Path, name: str, reason: str) -> Path | None:
-        return quarantine.set_aside(path, reason, name=name, quarantine=self._own.folder("quarantine"), tmp=self._tmp)
+    def _is_bad(self, folder: Path, key: Key) -> bool:
+        return identity_of(folder) in self._distrusted or is_broken(folder, key, deep=False)
+
+    def _quarantine(self, path: Path, was: Path, reason: str, still: Callable[[Path], bool] | None) -> Path | None:
+        from . import quarantine
+
+        folder = self._own.folder("quarantine")
+        taken = quarantine.take(path, was.name, quarantine=folder)
+        if taken is None:
+            return None
+        if still is not None and not still(taken):
+            if not disk.publish(taken, was):
+                disk.delete_tree(taken)  # there is one more that is whole
+            disk.remove_empty_folder(taken.parent)
+            return None
+        return quarantine.note(taken, reason, quarantine=folder, tmp=self._tmp, of=was)
 
     def _pin(self, key: Key) -> Path:
         return self._own.folder("pins") / checked(key)

@@ -12,6 +12,7 @@ from . import kept, refs
 from .entry import Entry, read_entry
 from .errors import BrokenEntryError
 from .identity import ContentHash, Key, is_sha256
+from .reading import children
 
 log = logging.getLogger("depthhub_cache")
 
@@ -52,10 +53,10 @@ class Tier:
             return None
 
     def keys(self) -> Iterator[Key]:
-        """The names of all that lies among the entries, broken ones too, in order."""
-        for path in sorted(self.folder("entries").glob("*/*")):
-            if is_sha256(path.name) and path.parent.name == path.name[:2]:
-                yield Key(path.name)
+        """The names of all that lies among the entries, broken ones too, in order; nothing where that is hidden."""
+        for shelf in children(self.folder("entries")):
+            names = [path.name for path in children(shelf)]
+            yield from (Key(name) for name in names if is_sha256(name) and shelf.name == name[:2])
 
     def recall(self, name: str) -> Mapping[str, Any] | None:
         """What was remembered under `name`; None where that is nothing, or damaged, or hidden from us."""
@@ -67,7 +68,7 @@ class Tier:
 
     def kept(self, content_hash: ContentHash) -> Path | None:
         """A kept original, unchecked."""
-        return kept.kept_in(self.original_folder(content_hash))
+        return next(iter(kept.kept_in(self.original_folder(content_hash))), None)
 
     def kept_checkpoints(self) -> Iterator[tuple[ContentHash, Path]]:
         """Every kept original."""

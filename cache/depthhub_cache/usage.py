@@ -8,6 +8,8 @@ from pathlib import Path
 
 from .abandoned import abandoned_directories
 from .disk import tree_size
+from .reading import children
+from .refs import ref_files
 from .space import free_bytes
 from .tier import Tier
 
@@ -45,19 +47,23 @@ class Usage:
 
 
 def measure(tier: Tier) -> Usage:
-    """Walks through the whole cache; what vanishes meanwhile counts nothing."""
+    """Walks through the whole cache; what vanishes meanwhile, or is hidden from us, counts nothing."""
     tmp = tier.folder("tmp")
     rubbish = set(abandoned_directories(tmp))
     return Usage(
-        entries=_area(tier.folder("entries").glob("*/*")),
-        pinned=sum(1 for _ in tier.folder("pins").glob("*")),
-        refs=_area(tier.folder("refs").glob("*/*.json")),
-        checkpoints=_area(tier.folder("checkpoints").glob("*/*")),
-        quarantine=_area(tier.folder("quarantine").glob("*")),
-        staging=_area(path for path in tmp.glob("*") if path not in rubbish),
+        entries=_area(_on_shelves(tier.folder("entries"))),
+        pinned=len(children(tier.folder("pins"))),
+        refs=_area(ref_files(tier.folder("refs"))),
+        checkpoints=_area(_on_shelves(tier.folder("checkpoints"))),
+        quarantine=_area(children(tier.folder("quarantine"))),
+        staging=_area(path for path in children(tmp) if path not in rubbish),
         rubbish=_area(rubbish),
         free=free_bytes(tier.root),
     )
+
+
+def _on_shelves(folder: Path) -> list[Path]:
+    return [path for shelf in children(folder) for path in children(shelf)]
 
 
 def _area(paths: Iterable[Path]) -> Area:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from .entry import Entry, broken, read_entry
-from .errors import CacheError
+from .entry import Entry, broken, read_entry, unreadable
+from .errors import BrokenEntryError, CacheError
 from .identity import ContentHash, Key
+from .reading import open_file
 from .safetensors_header import check_header
 
 _CHUNK = 4 << 20
@@ -29,14 +30,25 @@ def verify_entry(folder: Path, key: Key, *, deep: bool) -> Entry:
     except OSError as error:
         if isinstance(error, CacheError):
             raise
-        raise broken(folder, f"{entry.weights.name} cannot be read: {error.strerror}") from error
+        raise unreadable(folder, error) from error  # nothing that was read is wrong
     return entry
+
+
+def is_broken(folder: Path, key: Key, *, deep: bool) -> bool:
+    """Whether what lies in `folder` is wrong, and not just out of reach."""
+    try:
+        verify_entry(folder, key, deep=deep)
+    except BrokenEntryError:
+        return True
+    except CacheError:
+        return False
+    return False
 
 
 def sha256_of(path: Path) -> ContentHash:
     """The sha256 of a file's bytes."""
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with open_file(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return ContentHash(digest.hexdigest())

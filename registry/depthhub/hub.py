@@ -61,6 +61,7 @@ log = logging.getLogger("depthhub")
 _MOST_OF_A_LISTING = 64 << 20
 _NEAR_NAMES_TIMEOUT = 5.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _USER_AGENT = (
     f"depthhub/{version('depthhub')}; hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
 )
@@ -103,7 +104,9 @@ def cached_file(repo_id: str, filename: str, *, repo_type: RepoType, revision: s
     if not isinstance(found, str):
         return None
     commit = Path(found).parents[len(PurePosixPath(filename).parts) - 1].name
-    return CachedFile(path=Path(found), commit=commit)
+    blob = Path(found).resolve()
+    digest = blob.name if blob.parent.name == "blobs" and _DIGEST.fullmatch(blob.name) else None
+    return CachedFile(path=Path(found), commit=commit, digest=digest)
 
 
 def client_cache(repositories: Iterable[tuple[str, str]]) -> ClientCache:

@@ -11,18 +11,19 @@ import logging
 import os
 import weakref
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from depthhub_cache.collection import Budget
 from depthhub_cache.entry import Entry
 from depthhub_cache.identity import Key, make_key
+from depthhub_cache.leases import Lease
 from depthhub_cache.store import Store
 
 from .checkpoint.header import read_header
 from .checkpoint.recipe import Recipe
-from .errors import BrokenEntryError
+from .errors import BrokenEntryError, CheckpointError
 from .progress import Progress, Report
 from .steps.decide import decide
 from .steps.located import Located
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from .depth_model import DepthModel
 
 log = logging.getLogger("depthhub")
+
+_ATTEMPTS = 3
+"""To open an entry: as it is found, once more as it is found, and made again."""
 
 
 def from_pretrained(
@@ -79,23 +83,28 @@ def from_pretrained(
         token=token,
         offline=offline,
         refresh=refresh,
+        verify=verify,
         progress=progress,
     )
     from .steps.build import usable_device
 
     device = usable_device(device)
     store = request.settings.open_store()
-    found = ensure_entry(request, store, verify=verify)
-    try:
-        return _open(found, request, store, device)
-    except BrokenEntryError as error:
-        log.debug("%s", error)  # a collection may have had it in its hands, and has put it back
-    found = ensure_entry(request, store)
-    try:
-        return _open(found, request, store, device)
-    except BrokenEntryError as error:  # it is derived data, and made again
-        store.distrust(found.entry, str(error))
-    return _open(ensure_entry(request, store), request, store, device)
+    with ExitStack() as failed:
+        for attempt in range(_ATTEMPTS):
+            found = ensure_entry(request, store)
+            try:
+                return _open(found, request, store, device)
+            except BrokenEntryError as error:
+                failed.callback(found.lease.release)  # not sooner: it keeps a collection away from the next attempt
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                if attempt > 0:  # the first time a collection may have had it in its hands, and has put it back
+                    store.distrust(found.entry, str(error))
+            except BaseException:
+                found.lease.release()
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _open(found: Ensured, request: Request, store: Store, device: str) -> DepthModel:
@@ -103,14 +112,9 @@ def _open(found: Ensured, request: Request, store: Store, device: str) -> DepthM
     from .steps.build import build
 
     wish = request.settings.map_weights
-    lease = store.lease(found.entry)
-    try:
-        mapped = store.handling_of(found.entry).map if wish is None else wish
-        model = build(found.entry, found.located, device, mapped=mapped)
-    except BaseException:
-        lease.release()
-        raise
-    weakref.finalize(model, lease.release)
+    mapped = store.handling_of(found.entry).map if wish is None else wish
+    model = build(found.entry, found.located, device, mapped=mapped)
+    weakref.finalize(model, found.lease.release)
     return model
 
 
@@ -158,15 +162,17 @@ def prewarm(
             token=token,
             offline=offline,
             refresh=refresh,
+            verify=verify,
             progress=progress,
         )
         for source in sources
     ]
-    return [_prewarmed(request, verify=verify) for request in requests]
+    return [_prewarmed(request) for request in requests]
 
 
-def _prewarmed(request: Request, *, verify: bool) -> Prewarmed:
-    entry, _, cached = ensure_entry(request, request.settings.open_store(), verify=verify)
+def _prewarmed(request: Request) -> Prewarmed:
+    entry, _, lease, cached = ensure_entry(request, request.settings.open_store())
+    lease.release()
     return Prewarmed(
         source=str(request.source),
         key=entry.key,
@@ -177,21 +183,19 @@ def _prewarmed(request: Request, *, verify: bool) -> Prewarmed:
 
 
 class Ensured(NamedTuple):
-    """The entry of what was located; `cached`: it was there before."""
+    """The entry of what was located, and this process's lease of it. `cached`: it was there before."""
 
     entry: Entry
     located: Located
+    lease: Lease
     cached: bool
 
 
-def ensure_entry(request: Request, store: Store, *, verify: bool = False) -> Ensured:
-    """The entry of what was asked: found, or made by exactly one of those who ask at the same time.
-
-    verify: an entry that is there has every byte read; where one is wrong, it is set aside and made again.
-    """
+def ensure_entry(request: Request, store: Store) -> Ensured:
+    """The entry of what was asked: found, or made by exactly one of those who ask at the same time."""
     wanted = want(locate_checkpoint(request, store), request)
-    if (entry := find(wanted, store)) and (not verify or is_sound(entry, request, store)):
-        return Ensured(entry, wanted.located, cached=True)
+    if entry := find_sound(wanted, request, store):
+        return Ensured(entry, wanted.located, store.lease(entry), cached=True)
 
     from .steps.make import make
     from .steps.obtain import obtain
@@ -202,15 +206,24 @@ def ensure_entry(request: Request, store: Store, *, verify: bool = False) -> Ens
     with store.lock(wanted.key or _provisional_key(wanted.located), on_wait=waiting):
         if wanted.key is None:  # whoever held the lock may have learned the content hash
             wanted = want(locate_checkpoint(request, store), request)
-        if entry := find(wanted, store):
-            return Ensured(entry, wanted.located, cached=True)
+        if entry := find_sound(wanted, request, store):
+            return Ensured(entry, wanted.located, store.lease(entry), cached=True)
         with store.stage() as staging:
             obtained = obtain(wanted.located, request, store, staging)
             recipe = wanted.recipe or decide(request, wanted.located, obtained.content_hash)
-            entry = make(obtained, wanted.located, recipe, request, store, staging)
+            lease = store.lease(make_key(obtained.content_hash, recipe.to_json()))
+            with lease.unless_failed():
+                entry = make(obtained, wanted.located, recipe, request, store, staging)
         store.sweep()  # what processes that died have left
     keep_budget(entry, request, store)
-    return Ensured(entry, wanted.located, cached=False)
+    return Ensured(entry, wanted.located, lease, cached=False)
+
+
+def find_sound(wanted: Wanted, request: Request, store: Store) -> Entry | None:
+    """The wanted entry if it is there; if the caller wants it verified, one of which every byte is right."""
+    while (entry := find(wanted, store)) and request.verify and not is_sound(entry, request, store):
+        pass  # it is not given again; there may be another one in a tier below
+    return entry
 
 
 def is_sound(entry: Entry, request: Request, store: Store) -> bool:
@@ -229,6 +242,8 @@ def keep_budget(made: Entry, request: Request, store: Store) -> None:
     settings = request.settings
     if settings.max_size is None and settings.max_age is None:
         return
+    from depthhub_cache.collection import Budget
+
     collected = store.collect(Budget(max_size=settings.max_size, max_age=settings.max_age), keep=[made.key])
     for decision in collected.freed:
         log.info("collected %s %.12s: %s", decision.item.kind, decision.item.name, decision.why)
@@ -255,7 +270,11 @@ def find(wanted: Wanted, store: Store) -> Entry | None:
     entry = store.get(wanted.key) if wanted.key is not None else None
     named = wanted.located.entry
     if entry is not None and named is not None and named.sha256 != wanted.located.content_hash:
-        require_encoder(read_header(entry.weights).config, wanted.located, entry.weights)
+        try:
+            config = read_header(entry.weights).config
+        except CheckpointError:  # gone since
+            return None
+        require_encoder(config, wanted.located, entry.weights)
     return entry
 
 

@@ -108,10 +108,24 @@ def _roots(places: str | os.PathLike[str]) -> list[Path]:
 
 
 def _path(variable: str, text: str | os.PathLike[str]) -> Path:
+    if not _is_portable(os.fspath(text)):
+        raise SettingsError(
+            f"{variable}={os.fspath(text)!a}: a path of UTF-8 text is needed, since the reader of safetensors takes no "
+            "other.",
+            variable=variable,
+            value=os.fspath(text),
+        )
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError as error:  # ~somebody, who has no home here
         raise SettingsError(f"{variable}={str(text)!r}: {error}.", variable=variable, value=str(text)) from error
+
+
+def _is_portable(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
 
 
 def _endpoint(text: str) -> str:
@@ -174,8 +188,11 @@ def _switch(text: str) -> bool | None:
 def _platform_cache() -> str:
     import platformdirs
 
-    place = platformdirs.user_cache_dir("depthhub", appauthor=False)
-    if place.startswith("~"):  # a user whom the system does not know
+    try:
+        place = platformdirs.user_cache_dir("depthhub", appauthor=False)
+    except RuntimeError:  # a user whom the system does not know; older versions leave a ~ in its place
+        place = "~"
+    if place.startswith("~"):
         raise SettingsError(
             "This user has no home folder, so there is no default place for the cache. Name one with DEPTHHUB_CACHE or "
             "cache_dir.",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from depthhub_cache.collection import Budget
 from depthhub_cache.owner import Owner
 from depthhub_cache.store import Store
 
@@ -68,9 +70,42 @@ def test_a_later_process_with_the_same_pid_is_another_one(store: Store) -> None:
     assert list((store.root / "v1" / "tmp").iterdir()) == [alive]
 
 
-@pytest.mark.parametrize("owner", ["elsewhere.0a1b2c3d-1-77-aaaaaaaa", "not_our_name", "host-1-x-y", "-1-1-1"])
-def test_what_is_not_of_this_host_goes_by_its_age_alone(store: Store, owner: str) -> None:
-    folder = _left_by(store, owner, days=6.9)
+@pytest.mark.parametrize("name", ["not_our_name", "host-1-x-y", "-1-1-1", "host-1-77-longer", "report.doc"])
+def test_what_no_process_of_ours_has_named_is_never_removed(store: Store, name: str) -> None:
+    folder = _left_by(store, name, days=1000)
+    assert store.sweep() == 0
+    assert (folder / "part").exists()
+
+
+@pytest.mark.parametrize("days", [7.1, -7.1, -30_000])
+def test_what_a_clock_gone_wrong_dates_is_as_old_as_what_is_old(store: Store, days: float) -> None:
+    _left_by(store, "elsewhere-1-77-aaaaaaaa", days=days)
+    assert store.sweep() == len(b"half")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("area", ["tmp", "leases", "quarantine", "checkpoints", "entries", "refs", "locks"])
+def test_an_area_that_is_a_link_to_somewhere_else_is_left_alone(store: Store, tmp_path: Path, area: str) -> None:
+    publish(store, "vits")
+    (tmp_path / "outside").mkdir()
+    mine = Owner.current()
+    gone, key = Owner(mine.host, 2**22 + 1, 5), "ab" * 32
+    for name in (f"{gone}-aaaaaaaa", f"{key}.{gone}-aaaaaaaa", f"{key}-aaaaaaaa", f"{key}.holder", key, "report.doc"):
+        (tmp_path / "outside" / name).write_bytes(b"precious")
+        os.utime(tmp_path / "outside" / name, (0, 0))
+    (tmp_path / "outside" / "ab" / key).mkdir(parents=True)
+    (tmp_path / "outside" / "ab" / key / "best.pth").write_bytes(b"precious")
+    before = files_under(tmp_path)
+    shutil.rmtree(store.root / "v1" / area, ignore_errors=True)
+    (store.root / "v1" / area).symlink_to(tmp_path / "outside")
+    store.sweep()
+    store.collect(Budget(max_size=0, max_age=0))
+    list(store.broken_refs()), list(store.broken_originals()), store.usage()
+    assert files_under(tmp_path) == before
+
+
+def test_what_is_not_of_this_host_goes_by_its_age_alone(store: Store) -> None:
+    folder = _left_by(store, "elsewhere.0a1b2c3d-1-77-aaaaaaaa", days=6.9)
     assert store.sweep() == 0
     assert list(store.abandoned("part")) == []
     for path in (folder / "part", folder):
@@ -113,6 +148,7 @@ def test_a_pid_that_nobody_can_have_is_gone() -> None:
     mine = Owner.current()
     assert Owner(mine.host, 2**22 + 1, 5).is_gone()
     assert Owner(mine.host, 10**19, 5).is_gone()
+    assert Owner(mine.host, 0, 5).is_gone()
     assert not Owner("elsewhere", 10**19, 5).is_gone()
     assert not Owner(mine.host, os.getppid(), 0).is_gone()  # alive; since when is not known
 

@@ -27,6 +27,9 @@ _CHANGES = {
 }
 """Names of os, pathlib, shutil and tempfile that change a file system."""
 
+_READING_WITHOUT_WAITING = "flags | getattr(os, 'O_NONBLOCK', 0)"
+"""In an opener: what `open` itself asks for, which is looked at there."""
+
 _STRING_METHODS = {"replace"}
 
 
@@ -58,7 +61,7 @@ def _opens_for_reading(call: ast.Call, owner: str) -> bool:
     modes = [keyword.value for keyword in call.keywords if keyword.arg in ("mode", "flags")]
     if owner == "os":
         modes += call.args[1:2]
-        return [ast.unparse(mode) for mode in modes] == ["os.O_RDONLY"]
+        return [ast.unparse(mode) for mode in modes] in (["os.O_RDONLY"], [_READING_WITHOUT_WAITING])
     modes += call.args[:1] if owner not in ("", "io") else call.args[1:2]
     return all(isinstance(mode, ast.Constant) and not set(str(mode.value)) & set("wxa+") for mode in modes)
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import shutil
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,9 @@ import pytest
 from depthhub.testing import Fault, LocalHub
 from depthhub_cache.identity import ContentHash, make_key
 from depthhub_cache.store import Store
+
+from ..cache.children import in_a_child, needs_fork
+from ..cache.samples import publish
 
 on_loopback = pytest.mark.allow_hosts(["127.0.0.1"])
 V2 = ("--family", "v2")
@@ -232,3 +240,333 @@ def test_an_entry_that_says_little_of_itself_is_listed_all_the_same(depthhub, ca
     assert depthhub("list").code == 0
     outcome = depthhub("verify", "--json")
     assert (outcome.code, outcome.json[0]["source"]) == (0, about.get("name") or "-")
+
+
+# verify, and the quarantine
+
+
+def flip_a_byte(path: Path) -> None:
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+
+
+def quarantine_of(cache: Path) -> list[Path]:
+    return sorted((cache / "v1" / "quarantine").glob("*"))
+
+
+def test_verify_sets_aside_what_is_broken_and_says_where_it_is(depthhub, weights, tiny, cache):
+    sound = weights.read_bytes()
+    flip_a_bit(weights)
+    damaged = weights.read_bytes()
+    outcome = depthhub("verify", "--deep", "--json")
+    assert outcome.code == 6
+    [checked] = outcome.json
+    [place] = quarantine_of(cache)
+    assert (checked["state"], checked["quarantine"]) == ("broken", str(place))
+    assert (place / "weights.safetensors").read_bytes() == damaged
+    assert checked["error"]["message"] in json.loads((place / "reason.json").read_text())["reason"]
+    assert depthhub("verify", "--deep", "--json").json == []
+    assert depthhub("path", tiny, *V2).code == 3
+    assert depthhub("pull", tiny, *V2).code == 0
+    assert weights.read_bytes() == sound
+    assert depthhub("verify", "--deep").code == 0
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, lambda path: path.write_bytes(b""), Path.unlink])
+def test_verify_sets_aside_an_entry_whose_record_is_damaged(depthhub, weights, cache, damage):
+    damage(weights.parent / "entry.json")
+    outcome = depthhub("verify", "--json")
+    assert outcome.code == 6
+    assert [checked["state"] for checked in outcome.json] == ["broken"]
+    assert len(quarantine_of(cache)) == 1
+
+
+@on_loopback
+def test_verify_finds_damaged_refs_and_originals_beside_the_entries(
+    depthhub, local_hub: LocalHub, tiny, cache, monkeypatch
+):
+    local_hub.add_file("owner/repo", "tiny.pth", tiny)
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    depthhub("pull", "owner/repo/tiny.pth", *V2)
+    [ref] = (cache / "v1" / "refs").rglob("*.json")
+    [original] = (cache / "v1" / "checkpoints").rglob("tiny.pth")
+    assert [checked["state"] for checked in depthhub("verify", "--deep", "--json").json] == ["sound"]
+    flip_a_byte(ref)
+    flip_a_byte(original)
+    quick = depthhub("verify", "--json")
+    assert quick.code == 6
+    assert sorted(checked["state"] for checked in quick.json) == ["broken", "sound"]
+    assert not ref.exists()
+    deep = depthhub("verify", "--deep", "--json")
+    assert deep.code == 6
+    assert [checked["state"] for checked in deep.json].count("broken") == 1
+    assert not original.exists()
+    assert len(quarantine_of(cache)) == 2
+    assert depthhub("verify", "--deep").code == 0
+    local_hub.clear_log()
+    assert depthhub("pull", "owner/repo/tiny.pth", *V2).code == 0  # asked for again, and there
+    assert [request for request in local_hub.requests if request.host == "cdn"] == []
+
+
+def test_verify_checks_the_tiers_below_and_leaves_them_as_they_are(depthhub, tiny, tmp_path, cache, monkeypatch):
+    [pulled] = depthhub("pull", tiny, *V2, "--cache-dir", tmp_path / "below", "--json").json
+    flip_a_bit(Path(pulled["path"]))
+    monkeypatch.setenv("DEPTHHUB_CACHE", f"{cache}{os.pathsep}{tmp_path / 'below'}")
+    assert depthhub("verify").code == 0
+    outcome = depthhub("verify", "--deep", "--json")
+    assert outcome.code == 6
+    assert [(checked["state"], checked["quarantine"]) for checked in outcome.json] == [("broken", None)]
+    assert Path(pulled["path"]).exists()
+    assert quarantine_of(tmp_path / "below") == quarantine_of(cache) == []
+
+
+def test_verify_moves_nothing_of_a_tier_below_even_where_that_lies_in_ones_own(depthhub, tiny, cache, monkeypatch):
+    below = cache / "image"
+    [pulled] = depthhub("pull", tiny, *V2, "--cache-dir", below, "--json").json
+    flip_a_bit(Path(pulled["path"]))
+    monkeypatch.setenv("DEPTHHUB_CACHE", f"{cache}{os.pathsep}{below}")
+    [checked] = depthhub("verify", "--deep", "--json").json
+    assert (checked["state"], checked["quarantine"]) == ("broken", None)
+    assert Path(pulled["path"]).exists()
+
+
+@needs_fork
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a cache of another user")
+def test_verify_of_a_cache_that_is_hidden_from_us_does_not_say_that_all_is_well(depthhub):
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are shut for others
+        Path(folder).chmod(0o755)
+        publish(Store(Path(folder)), "vits")
+        (Path(folder) / "v1" / "entries").chmod(0o700)
+        assert depthhub("verify", "--cache-dir", folder).code == 0
+        assert in_a_child(lambda: depthhub("verify", "--cache-dir", folder), as_nobody=True).code == 8
+
+
+# gc
+
+
+@pytest.fixture
+def aged(depthhub, tiny, weights, cache) -> Path:
+    """The cache with an entry that nobody used for 100 days, and a newer one."""
+    depthhub("pull", tiny, "--family", "v1")
+    moment = time.time() - 100 * 86_400
+    for path in (weights.parent, cache / "v1" / "used" / weights.parent.name):
+        if path.exists():
+            os.utime(path, (moment, moment))
+    return cache
+
+
+def test_gc_without_a_budget_removes_nothing_and_says_what_is_left(depthhub, aged, weights):
+    outcome = depthhub("cache", "gc")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert f"left in {aged}" in outcome.err
+    assert weights.exists()
+
+
+def test_gc_says_in_a_table_what_goes_and_why(depthhub, aged, weights, tiny):
+    outcome = depthhub("cache", "gc", "--max-age", "90d")
+    assert outcome.code == 0
+    header, row = outcome.out.splitlines()
+    assert header.split() == ["WHAT", "KIND", "NAME", "SIZE", "WHY"]
+    assert row.split()[:2] == ["freed", "entry"]
+    assert f"{tiny} ({weights.parent.name[:12]})" in row
+    assert row.endswith("not used for 100.0 days")
+    assert "freed" in outcome.err
+    assert not weights.exists()
+    assert len(depthhub("cache", "list", "--json").json) == 1
+
+
+def test_gc_in_a_dry_run_says_what_would_go_and_removes_nothing(depthhub, aged, weights):
+    dry = depthhub("cache", "gc", "--max-size", "0", "--dry-run", "--json")
+    assert dry.code == 0
+    assert dry.json["dry_run"] is True
+    assert weights.exists()
+    assert "would go" in depthhub("cache", "gc", "--max-size", "0", "-n").out
+    assert "would be freed" in depthhub("cache", "gc", "--max-size", "0", "-n").err
+    done = depthhub("cache", "gc", "--max-size", "0", "--json").json
+    assert done == dry.json | {"dry_run": False}
+    assert not weights.exists()
+
+
+def test_gc_in_json_says_all_that_the_collection_says(depthhub, aged, weights):
+    depthhub("cache", "pin", weights.parent.name)
+    facts = depthhub("cache", "gc", "--max-size", "1kB", "--json").json
+    assert set(facts) == {"freed", "spared", "swept", "bytes", "dry_run", "freed_bytes"}
+    [freed], [spared] = facts["freed"], facts["spared"]
+    assert freed["item"]["kind"] == spared["item"]["kind"] == "entry"
+    assert (spared["item"]["name"], spared["why"]) == (weights.parent.name, "pinned")
+    assert facts["freed_bytes"] == freed["item"]["bytes"] > 8_000_000
+    assert facts["bytes"] == spared["item"]["bytes"]
+
+
+def test_gc_that_cannot_free_enough_says_what_is_in_the_way(depthhub, aged, weights):
+    depthhub("cache", "pin", weights.parent.name)
+    outcome = depthhub("cache", "gc", "--max-size", "1 kB")
+    assert outcome.code == 0
+    assert "pinned" in outcome.out
+    assert "more than the 1 kB asked for: what was spared is in the way" in outcome.err
+
+
+def test_gc_spares_what_a_running_process_has_open(depthhub, weights, tiny):
+    from depthhub import from_pretrained
+
+    model = from_pretrained(tiny, family="v2")
+    outcome = depthhub("cache", "gc", "--max-size", "0")
+    assert f"in use by process {os.getpid()} on " in outcome.out
+    assert weights.exists()
+    del model
+    gc.collect()
+    depthhub("cache", "gc", "--max-size", "0")
+    assert not weights.exists()
+
+
+def test_gc_takes_the_standing_budget_where_none_is_given(depthhub, aged, weights, monkeypatch):
+    monkeypatch.setenv("DEPTHHUB_MAX_AGE", "200d")
+    depthhub("cache", "gc")
+    assert weights.exists()
+    monkeypatch.setenv("DEPTHHUB_MAX_AGE", "90d")
+    depthhub("cache", "gc", "--max-size", "1GB")  # what is given goes before it
+    assert weights.exists()
+    depthhub("cache", "gc")
+    assert not weights.exists()
+
+
+def test_gc_removes_what_is_in_the_quarantine_first(depthhub, aged, weights):
+    flip_a_bit(weights)
+    depthhub("verify", "--deep")
+    [freed] = depthhub("cache", "gc", "--max-size", "10MB", "--json").json["freed"]
+    assert freed["item"]["kind"] == "quarantine"
+    assert quarantine_of(aged) == []
+
+
+def test_gc_of_a_cache_that_is_not_there_is_fine(depthhub, tmp_path):
+    outcome = depthhub("cache", "gc", "--max-size", "0", "--cache-dir", tmp_path / "none", "--json")
+    assert outcome.code == 0
+    assert (outcome.json["freed"], outcome.json["bytes"]) == ([], 0)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "said"),
+    [
+        ("--max-size", "much", "'much' is not a size; write 20GB"),
+        ("--max-size", "-1", "is not a size"),
+        ("--max-size", "", "'' is not a size"),
+        ("--max-age", "90", "'90' is not an age; write 90d"),
+        ("--max-age", "20GB", "'20GB' is not an age"),
+    ],
+)
+def test_gc_refuses_what_is_no_size_and_no_age(depthhub, weights, option, text, said):
+    outcome = depthhub("cache", "gc", f"{option}={text}")
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert weights.exists()
+
+
+@pytest.mark.parametrize("name", ["DEPTHHUB_MAX_SIZE", "DEPTHHUB_MAX_AGE"])
+def test_a_standing_budget_that_is_none_is_refused_by_name(depthhub, weights, monkeypatch, name):
+    monkeypatch.setenv(name, "much")
+    outcome = depthhub("cache", "gc")
+    assert outcome.code == 2
+    assert f"{name}: 'much' is not a" in outcome.err
+    assert weights.exists()
+
+
+# pin and unpin
+
+
+def test_what_is_pinned_is_not_collected_until_it_is_unpinned(depthhub, weights, tiny):
+    key = weights.parent.name
+    outcome = depthhub("cache", "pin", tiny, *V2, "--json")
+    assert (outcome.code, outcome.json) == (0, [{"target": str(tiny), "key": key, "pinned": True}])
+    assert f"({key[:12]}) is pinned." in outcome.err
+    assert "1 pinned" in depthhub("cache", "info").out
+    assert depthhub("cache", "gc", "--max-size", "0", "--json").json["freed"] == []
+    outcome = depthhub("cache", "unpin", key[:8], "--json")
+    assert outcome.json == [{"target": key[:8], "key": key, "pinned": False}]
+    assert "is not pinned any more" in outcome.err
+    assert "pinned" not in depthhub("cache", "info").out
+    assert len(depthhub("cache", "gc", "--max-size", "0", "--json").json["freed"]) == 1
+
+
+def test_what_was_pinned_is_pinned_when_it_is_made_again(depthhub, weights, tiny):
+    depthhub("cache", "pin", weights.parent.name)
+    depthhub("cache", "remove", weights.parent.name)
+    depthhub("pull", tiny, *V2)
+    assert depthhub("cache", "gc", "--max-size", "0", "--json").json["freed"] == []
+
+
+def test_a_pin_can_be_taken_from_an_entry_that_is_gone(depthhub, weights, cache):
+    key = weights.parent.name
+    depthhub("cache", "pin", key)
+    depthhub("cache", "remove", key)
+    assert depthhub("cache", "unpin", key).code == 0
+    assert list((cache / "v1" / "pins").iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["pin", "unpin"])
+def test_pinning_what_is_not_there_is_an_error_and_the_others_are_done(depthhub, weights, tiny, verb):
+    outcome = depthhub("cache", verb, "0123456789ab", weights.parent.name, "vitx", "--json")
+    assert outcome.code == 3
+    missing, done, unknown = outcome.json
+    assert (missing["key"], missing["error"]["type"]) == (None, "NotFoundError")
+    assert done["pinned"] == (verb == "pin")
+    assert unknown["error"]["type"] == "UnknownModelError"
+    assert depthhub("cache", verb).code == 2
+
+
+def test_a_pin_that_cannot_be_written_is_code_8(depthhub, weights, cache):
+    (cache / "v1" / "pins").write_text("in the way")
+    outcome = depthhub("cache", "pin", weights.parent.name)
+    assert outcome.code == 8
+    assert "is in the way and is not a folder" in outcome.err
+
+
+# info
+
+
+@on_loopback
+def test_cache_info_counts_every_area(depthhub, local_hub: LocalHub, tiny, cache, monkeypatch):
+    local_hub.add_file("owner/repo", "tiny.pth", tiny)
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    depthhub("pull", "owner/repo/tiny.pth", *V2)
+    depthhub("pull", "owner/repo/tiny.pth", "--family", "v1")
+    first, second = sorted(cache.rglob("weights.safetensors"))
+    depthhub("cache", "pin", first.parent.name)
+    flip_a_bit(second)
+    depthhub("verify", "--deep")
+    rubbish = cache / "v1" / "tmp" / "elsewhere-1-1-aaaaaaaa"
+    rubbish.mkdir()
+    (rubbish / "part").write_bytes(b"half")
+    for path in (rubbish / "part", rubbish):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    facts = depthhub("cache", "info", "--json").json
+    areas = ("entries", "checkpoints", "refs", "quarantine", "staging", "rubbish")
+    assert [facts[area]["count"] for area in areas] == [1, 1, 1, 1, 0, 1]
+    assert facts["bytes"] == sum(facts[area]["bytes"] for area in areas)
+    assert facts["rubbish"]["bytes"] == len(b"half")
+    assert facts["checkpoints"]["bytes"] == tiny.stat().st_size
+    assert facts["pinned"] == 1
+    assert facts["free"] == pytest.approx(shutil.disk_usage(cache).free, rel=0.2)
+    assert facts["budget"] == {"max_size": None, "max_age": None}
+    assert facts["client_cache"] is None or facts["client_cache"]["bytes"] == 0
+    lines = depthhub("cache", "info").out
+    for word in ("entries", "kept checkpoints", "refs", "quarantine", "rubbish", "free"):
+        assert word in lines
+    assert "1 (4 B)" in lines
+
+
+def test_cache_info_says_the_budget_and_what_is_below(depthhub, tiny, tmp_path, cache, monkeypatch):
+    depthhub("pull", tiny, *V2, "--cache-dir", tmp_path / "below")
+    monkeypatch.setenv("DEPTHHUB_CACHE", f"{cache}{os.pathsep}{tmp_path / 'below'}")
+    monkeypatch.setenv("DEPTHHUB_MAX_SIZE", "20GB")
+    monkeypatch.setenv("DEPTHHUB_MAX_AGE", "36h")
+    facts = depthhub("cache", "info", "--json").json
+    assert facts["below"] == {str(tmp_path / "below"): 1}
+    assert facts["budget"] == {"max_size": 20_000_000_000, "max_age": 129_600.0}
+    assert facts["entries"]["count"] == 0
+    text = depthhub("cache", "info").out
+    assert "20 GB" in text
+    assert "1.5 days" in text
+    assert f"below: {tmp_path / 'below'}" in text
+    assert not cache.exists()

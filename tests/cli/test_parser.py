@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from depthhub.cli.parser import VERBS, Verb
+from depthhub.testing import make_checkpoint
 
 
 def paths(verbs: tuple[Verb, ...] = VERBS, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -135,8 +137,9 @@ def test_a_warning_is_shown_whatever_python_was_told_of_warnings(shell, tiny, tm
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
 def test_a_file_name_that_is_no_text_is_printed_as_its_bytes(tmp_path):
-    folder = os.fsencode(tmp_path) + b"/p\xff"
-    command = [sys.executable, "-m", "depthhub", "cache", "info", "--cache-dir", folder]
+    file = os.fsencode(tmp_path) + b"/p\xff.pth"
+    make_checkpoint(Path(os.fsdecode(file)), encoder="tiny")
+    command = [sys.executable, "-m", "depthhub", "identify", file]
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
     result = subprocess.run(command, capture_output=True, env=environment, check=True)
-    assert folder in result.stdout
+    assert file in result.stdout

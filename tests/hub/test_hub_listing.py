@@ -154,7 +154,9 @@ def test_a_file_in_the_hubs_own_cache_is_found_without_a_request(local_hub):
     assert cached("main") is None
     path = hf_hub_download("owner/repo", "dir/config.json", endpoint=local_hub.endpoint)
     local_hub.clear_log()
-    assert cached("main") == hub.CachedFile(path=Path(path), commit=commit)
+    blob = Path(path).resolve().name  # git's sha1, since it is not in LFS
+    assert cached("main") == hub.CachedFile(path=Path(path), commit=commit, digest=blob)
+    assert len(blob) == 40
     assert cached(commit) == cached("main")
     assert cached("v1") is None
     assert cached("main", "config.json") is None

@@ -6,21 +6,25 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from depthhub import (
     CatalogError,
     CheckpointError,
     FamilyError,
     MismatchError,
+    OfflineError,
     OptionError,
     from_pretrained,
     prewarm,
     resolve,
 )
+from depthhub.checkpoint.header import ConvertedHeader, read_header
 from depthhub.conversion import convert_file
 from depthhub.steps.hub_file import ref_name
 from depthhub.steps.request import Request
@@ -256,3 +260,93 @@ def test_a_password_in_the_endpoint_is_not_written_down(monkeypatch: pytest.Monk
         names.append(ref_name(request.source, request))
     assert "s3cretpw" not in names[0]
     assert names[0] == names[1] == "hub:https://hub.example/model/owner/repo/f.pth@main"
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_damaged_file_in_the_hubs_own_cache_is_not_believed_offline(
+    local_hub: LocalHub, tiny: Path, cache: Path
+) -> None:
+    """The client's cache is never checked by the client; the name that it gives a file tells what it should be."""
+    from huggingface_hub import hf_hub_download
+
+    for name, in_lfs in (("tiny.pth", True), ("small.pth", False)):
+        local_hub.add_file("owner/repo", name, tiny, lfs=in_lfs)
+        blob = Path(hf_hub_download("owner/repo", name, endpoint=local_hub.endpoint)).resolve()
+        damaged = bytearray(blob.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        blob.write_bytes(damaged)
+        with pytest.raises(OfflineError, match="is damaged"):
+            from_pretrained(f"owner/repo/{name}", family="v2", offline=True)
+        right = from_pretrained(tiny, family="v2", cache_dir=cache / "other")
+        model = from_pretrained(f"owner/repo/{name}", family="v2")
+        assert all(torch.equal(one, other) for one, other in zip(model.parameters(), right.parameters(), strict=True))
+
+
+def test_a_file_that_changed_without_a_new_time_is_read_again(tiny: Path, tmp_path: Path, cache: Path) -> None:
+    """As with images of read-only file systems, whose files have the times and inodes of nobody."""
+    file = tmp_path / "best.pth"
+    shutil.copy(tiny, file)
+    os.utime(file, (1, 1))
+    time.sleep(2.1)
+    first = from_pretrained(file, family="v2")
+    state = file.stat()
+    other = make_checkpoint(tmp_path / "other.pth", encoder="tiny", seed=1)
+    remembered = next(data for name, data in Store(cache).refs() if name == f"file:{file}")
+    with file.open("r+b") as open_file:  # the same inode
+        open_file.write(other.read_bytes())
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    now = file.stat()
+    times = [now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, now.st_dev]
+    Store(cache).remember(f"file:{file}", {**remembered, "fingerprint": [*times, remembered["fingerprint"][5]]})
+    second = from_pretrained(file, family="v2")
+    assert first.provenance.content_hash != second.provenance.content_hash
+
+
+def test_verifying_does_not_believe_what_was_remembered_of_a_file(tiny: Path, tmp_path: Path, cache: Path) -> None:
+    file = tmp_path / "best.pth"
+    shutil.copy(tiny, file)
+    time.sleep(2.1)
+    from_pretrained(file, family="v2")
+    remembered = next(data for name, data in Store(cache).refs() if name == f"file:{file}")
+    Store(cache).remember(f"file:{file}", {**remembered, "content_hash": "0" * 64})
+    with pytest.raises(CheckpointError, match="other content than when"):
+        from_pretrained(file, family="v2")
+    Store(cache).remember(f"file:{file}", {**remembered, "content_hash": "0" * 64})
+    assert from_pretrained(file, family="v2", verify=True).provenance.content_hash == remembered["content_hash"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"heads": 3},
+        {"heads": 0},
+        {"activation": "sigmoid"},
+        {"family": "v1"},
+        {"family": "zz"},
+        {"mlp": "x"},
+        {"max_depth": "x"},
+        {"max_depth": 20.0},
+        {"blocks": "4"},
+        {"blocks": {}},
+        {"blocks": 20_000},
+        {"taps": 8},
+        {"taps": [0, 1, 2, 99]},
+        {"taps": [0, 1, 2, 3]},
+        {"width": 10**9},
+        {"base_grid": [1]},
+    ],
+    ids=str,
+)
+def test_a_converted_file_whose_config_is_not_that_of_its_recipe_is_refused(
+    tiny: Path, cache: Path, change: dict[str, object]
+) -> None:
+    """Disk damage cannot do this, for the header has its digest; a clumsy forger could."""
+    from_pretrained(tiny, family="v2")
+    [entry] = Store(cache).entries()
+    header = read_header(entry.weights)
+    facts = json.loads(header.to_text())
+    config = {**facts["config"], **change}
+    if config == facts["config"]:
+        pytest.skip("that is what it is")
+    with pytest.raises(CheckpointError, match="damaged, or of another version"):
+        ConvertedHeader.in_metadata({"depthhub": json.dumps({**facts, "config": config})}, path=entry.weights)

@@ -84,6 +84,10 @@ def read_converted(
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} cannot be read as a converted file: {error}.", path=path) from error
+    except RuntimeError as error:  # torch's word for a file that the system does not open or map
+        reason = str(error).partition("\n")[0]
+        why = OSError(reason) if path.exists() else FileNotFoundError(reason)
+        raise CheckpointError(f"{path} cannot be read as a converted file: {reason}.", path=path) from why
 
 
 def _read_at_once(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -73,7 +73,11 @@ class ConvertedHeader:
         content_hash = facts["content_hash"]
         if not is_sha256(content_hash):
             raise ValueError("its content hash is no sha256")
-        return cls(ModelConfig.from_json(facts["config"]), Recipe.from_json(facts["recipe"]), ContentHash(content_hash))
+        config, recipe = ModelConfig.from_json(facts["config"]), Recipe.from_json(facts["recipe"])
+        family, max_depth, taps = recipe.build.family, recipe.build.max_depth, recipe.build.taps_for(config.blocks)
+        if (config.family, config.max_depth, config.taps) != (family, max_depth, taps):
+            raise ValueError("its config is not that of its recipe")
+        return cls(config, recipe, ContentHash(content_hash))
 
 
 def read_header(path: Path) -> ConvertedHeader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FamilyError, NotFoundError, OfflineError
@@ -35,11 +35,14 @@ def key_of_source(source: str, store: Store, **options: Any) -> Key:
     return resolution.key
 
 
-def key_of_text(text: str, store: Store, **options: Any) -> Key:
-    """The key that begins with `text` (8 hex digits or more), else that of the source `text`."""
+def key_of_text(text: str, store: Store, *, beside: Iterable[Key] = (), **options: Any) -> Key:
+    """The key that begins with `text` (8 hex digits or more), else that of the source `text`.
+
+    beside: keys that may be meant though no entry has them.
+    """
     if not _KEY_START.fullmatch(text):
         return key_of_source(text, store, **options)
-    found = list(filter(lambda key: key.startswith(text), store.keys()))
+    found = sorted(key for key in {*store.keys(), *beside} if key.startswith(text))
     if not found:
         raise NotFoundError(f"No key in the cache begins with {text}; see `depthhub cache list`.", source=text)
     if len(found) > 1:

@@ -37,7 +37,7 @@ def for_each_key(
     codes = [ExitCode.DONE]
     for target in args.targets:
         try:
-            key = key_of_text(target, store, **local_options(args))
+            key = key_of_text(target, store, beside=store.pins(), **local_options(args))
             act(store, key)
         except DepthHubError as error:
             codes.append(console.failure(error))

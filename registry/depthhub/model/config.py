@@ -105,6 +105,13 @@ def _spread(blocks: int) -> Taps:
     return (first, second, third, fourth)
 
 
+HEAD_WIDTH = 64
+"""Features of an attention head, in every size."""
+
+_LARGEST, _MOST_BLOCKS = 1 << 16, 1 << 10
+"""What no model comes near to: what is read from a file is built only below."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """Everything that decides the modules and the forward of a model.
@@ -153,8 +160,21 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:
+        """The config that `to_json` wrote. Raises ValueError, TypeError or KeyError on anything else."""
         fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
-        return cls(**fields)
+        config = cls(**fields)
+        build = Build(config.family, config.max_depth, config.taps)
+        sizes = (config.width, config.heads, config.patch_size, config.fusion_channels, config.head_channels)
+        several = (*config.base_grid, *config.reassembly_channels)
+        if not all(type(size) is int and 0 < size <= _LARGEST for size in (*sizes, *several, config.mlp_width)):
+            raise ValueError("a size of the model is no number from 1 on, or is larger than any model")
+        if type(config.blocks) is not int or not 4 <= config.blocks <= _MOST_BLOCKS or config.taps[-1] >= config.blocks:
+            raise ValueError(f"no model has {reprlib.repr(config.blocks)} blocks, tapped at {config.taps}")
+        if config.width != config.heads * HEAD_WIDTH or config.mlp not in get_args(Mlp):
+            raise ValueError("its heads or its kind of feed-forward are those of no model")
+        if (len(config.base_grid), len(config.reassembly_channels)) != (2, 4) or config.activation != build.activation:
+            raise ValueError("its grid, its stages or its last activation are those of no model")
+        return config
 
 
 ENCODERS = {(384, 12): "vits", (768, 12): "vitb", (1024, 24): "vitl", (1536, 40): "vitg"}

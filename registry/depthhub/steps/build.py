@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import torch
 
-from depthhub_cache.entry import Entry
+from depthhub_cache.entry import Entry, broken, unreadable
 from depthhub_cache.identity import make_key
 
 from ..checkpoint.converted import read_converted
 from ..checkpoint.header import ConvertedHeader
 from ..depth_model import DepthModel
-from ..errors import BrokenEntryError, CheckpointError, OptionError
+from ..errors import CheckpointError, OptionError
 from ..model.assign import AssignError, assign
 from ..provenance import Provenance
 from .located import Located
@@ -44,11 +44,9 @@ def build(entry: Entry, located: Located, device: str, *, mapped: bool) -> Depth
             model = DepthModel(header.config, provenance_of(entry, located))
             assign(model, tensors)
     except (AssignError, CheckpointError) as error:
-        raise BrokenEntryError(
-            f"The entry {entry.path} is damaged: {error}\n"
-            f"Remove it with `depthhub cache remove {entry.key[:12]}`; the next call makes it again.",
-            path=entry.path,
-        ) from error
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            raise unreadable(entry.path, error.__cause__) from error  # nothing that was read is wrong
+        raise broken(entry.path, str(error)) from error
     return model
 
 

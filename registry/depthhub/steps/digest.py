@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from io import FileIO
 from pathlib import Path
 
 from depthhub_cache.identity import ContentHash
@@ -12,8 +14,14 @@ from ..progress import Progress, Report
 
 _CHUNK = 4 << 20
 
-Fingerprint = tuple[int, ...]
-"""Size, times of the last write and of the last change of any kind (ns), inode, device: new for new content."""
+_HEAD, _TAIL, _SAMPLES = 4096, 1 << 16, 16
+
+Fingerprint = tuple[int | str, ...]
+"""Size, times of the last write and of the last change of any kind (ns), inode, device; and the sha256 of samples.
+
+The samples are for what changes no time: images of read-only file systems have the times and inodes of nobody, and
+what is written through a map is dated later. The end of a .pth holds a checksum of every tensor.
+"""
 
 
 def sha256_of(path: Path, source: str, report: Report) -> ContentHash:
@@ -32,13 +40,29 @@ def sha256_of(path: Path, source: str, report: Report) -> ContentHash:
     return ContentHash(digest.hexdigest())
 
 
+def git_sha1_of(path: Path) -> str:
+    """What git calls the content of a file that is not in LFS. For small files: reads it whole."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 def fingerprint(path: Path) -> Fingerprint:
-    """What tells a file's content from any other's without reading it. Raises CheckpointError where it is gone."""
+    """What tells a file's content from any other's without reading it all. Raises CheckpointError where it is gone."""
     try:
-        stat = path.stat()
+        with path.open("rb", buffering=0) as file:
+            stat, samples = os.fstat(file.fileno()), _sampled(file)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev, samples)
+
+
+def _sampled(file: FileIO) -> str:
+    size = os.fstat(file.fileno()).st_size
+    digest = hashlib.sha256()
+    for at in (*range(0, size, max(_HEAD, size // _SAMPLES)), max(0, size - _TAIL)):
+        file.seek(at)
+        digest.update(file.read(_TAIL if size - at <= _TAIL else _HEAD))
+    return digest.hexdigest()
 
 
 def require_unchanged(path: Path, before: Fingerprint) -> None:

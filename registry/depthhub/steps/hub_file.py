@@ -18,13 +18,13 @@ from ..model.config import METRIC
 from ..progress import Progress
 from ..settings import DEFAULT_ENDPOINT
 from ..source import HubFile
-from .digest import sha256_of
+from .digest import git_sha1_of, sha256_of
 from .located import HubCheckpoint
 from .request import Request
 from .stated import CONFIG, LIMIT, Stated, stated_by, stated_in
 
 if TYPE_CHECKING:
-    from ..hub import Listing, RemoteFile
+    from ..hub import CachedFile, Listing, RemoteFile
 
 log = logging.getLogger("depthhub")
 
@@ -197,28 +197,48 @@ def _confirm_hint(entry: CatalogEntry | None, wanted: HubFile, remote: RemoteFil
 def _in_the_hubs_own_cache(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> HubCheckpoint:
     from .. import hub
 
+    damaged = ""
     if wanted.filename is not None:
         found = hub.cached_file(wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=_revision(wanted))
         if found is not None:
-            asked_then = datetime.fromtimestamp(found.path.stat().st_mtime, timezone.utc)
-            return HubCheckpoint(
-                source=str(request.source),
-                repo_id=wanted.repo_id,
-                repo_type=wanted.repo_type,
-                filename=wanted.filename,
-                commits=(found.commit,),
-                content_hash=sha256_of(found.path, str(request.source), request.report),
-                git_sha1=None,
-                size=found.path.stat().st_size,
-                entry=entry,
-                stated=stated_by(found.path) if entry is None else None,
-                config_asked=entry is None,
-                pinned=False,
-                ref=ref_name(wanted, request),
-                remembered_at=_iso(asked_then),
-            )
+            content_hash = sha256_of(found.path, str(request.source), request.report)
+            if _is_as_named(found, content_hash):
+                return _found_there(found, content_hash, wanted, entry, request)
+            damaged = f" The copy in the Hub's own cache, {found.path}, is damaged (sha256 {content_hash})."
     raise OfflineError(
         f"{request.source} was never resolved on this machine, and the network may not be used "
-        "(offline=True or HF_HUB_OFFLINE). Run `depthhub pull` once with a network.",
+        f"(offline=True or HF_HUB_OFFLINE).{damaged} Run `depthhub pull` once with a network.",
         source=str(request.source),
+    )
+
+
+def _is_as_named(found: CachedFile, content_hash: ContentHash) -> bool:
+    """Whether a file of the Hub's own cache is what the Hub called it; the client itself never looks."""
+    if found.digest is None:
+        return True
+    if len(found.digest) == len(content_hash):
+        return found.digest == content_hash
+    return found.digest == git_sha1_of(found.path)
+
+
+def _found_there(
+    found: CachedFile, content_hash: ContentHash, wanted: HubFile, entry: CatalogEntry | None, request: Request
+) -> HubCheckpoint:
+    """Remembered only where a name proves the content: without one, a later call with a network asks again."""
+    asked_then = datetime.fromtimestamp(found.path.stat().st_mtime, timezone.utc)
+    return HubCheckpoint(
+        source=str(request.source),
+        repo_id=wanted.repo_id,
+        repo_type=wanted.repo_type,
+        filename=wanted.filename or "",
+        commits=(found.commit,),
+        content_hash=content_hash,
+        git_sha1=None,
+        size=found.path.stat().st_size,
+        entry=entry,
+        stated=stated_by(found.path) if entry is None else None,
+        config_asked=entry is None,
+        pinned=False,
+        ref=ref_name(wanted, request) if found.digest is not None else None,
+        remembered_at=_iso(asked_then),
     )

@@ -32,7 +32,7 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
     path = path.absolute()
     container_of(path)
     before = fingerprint(path)
-    content_hash = None if store is None or request.refresh else _recall(path, before, store)
+    content_hash = None if store is None or request.refresh or request.verify else _recall(path, before, store)
     hashed_now = content_hash is None
     if content_hash is None:
         content_hash = sha256_of(path, str(request.source), request.report)
@@ -47,7 +47,7 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
         content_hash=content_hash,
         hashed_now=hashed_now,
         fingerprint=before,
-        size=before[0],
+        size=int(before[0]),
         entry=entry,
         stated=None if entry else stated_by(path),
     )
@@ -68,7 +68,7 @@ def _recall(path: Path, now: Fingerprint, store: Store) -> ContentHash | None:
 
 def _remember(path: Path, before: Fingerprint, content_hash: ContentHash, store: Store) -> None:
     _, written, changed, *_ = before
-    if time.time() - max(written, changed) / 1e9 < _RACY_SECONDS:
+    if time.time() - max(int(written), int(changed)) / 1e9 < _RACY_SECONDS:
         return
     try:
         store.remember(_ref_name(path), {"fingerprint": list(before), "content_hash": content_hash})

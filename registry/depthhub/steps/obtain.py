@@ -66,21 +66,28 @@ def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtaine
     from .. import hub
 
     kept = store.kept(located.content_hash)
-    if kept is not None:
-        before = fingerprint(kept)
-        if sha256_of(kept, located.source, request.report) == located.content_hash:
-            return Obtained(kept, located.content_hash, located.commit, before)
+    if kept is not None and (verified := _verified(kept, located, located.commit, request)):
+        return verified
     for commit in located.commits:
         found = hub.cached_file(located.repo_id, located.filename, repo_type=located.repo_type, revision=commit)
-        if found is None:
-            continue
-        before = fingerprint(found.path)
-        digest = sha256_of(found.path, located.source, request.report)
-        if digest == located.content_hash:
-            log.info("found in the Hub's own cache and verified: %s", found.path)
-            return Obtained(found.path, digest, found.commit, before)
-        log.warning("%s in the Hub's own cache is damaged (sha256 %s); it is left alone", found.path, digest)
+        if found is not None and (verified := _verified(found.path, located, found.commit, request)):
+            return verified
     return None
+
+
+def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request) -> Obtained | None:
+    """A copy that is what was asked for; None where it is not, or cannot be read: a download does it too."""
+    try:
+        before = fingerprint(path)
+        digest = sha256_of(path, located.source, request.report)
+    except CheckpointError as error:
+        log.warning("%s", error)
+        return None
+    if digest != located.content_hash:
+        log.warning("%s is damaged (sha256 %s); it is left alone", path, digest)
+        return None
+    log.info("found and verified: %s", path)
+    return Obtained(path, digest, commit, before)
 
 
 def _download(located: HubCheckpoint, request: Request, store: Store, staging: Staging) -> Obtained:

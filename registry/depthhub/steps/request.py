@@ -29,6 +29,7 @@ class Request:
     max_depth: float | None
     dtype: Dtype | None
     refresh: bool
+    verify: bool
     settings: Settings
     report: Report
 
@@ -42,6 +43,7 @@ class Request:
         max_depth: float | None = None,
         dtype: torch.dtype | str | None = None,
         refresh: bool = False,
+        verify: bool = False,
         cache_dir: str | os.PathLike[str] | None = None,
         token: str | bool | None = None,
         offline: bool | None = None,
@@ -62,6 +64,7 @@ class Request:
             max_depth=max_depth,
             dtype=_dtype(dtype),
             refresh=refresh,
+            verify=verify,
             settings=settings,
             report=progress or silent,
         )

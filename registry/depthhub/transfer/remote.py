@@ -68,10 +68,15 @@ class ClientCache:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedFile:
-    """A file in the Hub's own cache on this machine. Nobody has verified it."""
+    """A file in the Hub's own cache on this machine. Nobody has verified it.
+
+    digest: what the client calls its content, as the Hub told it: a sha256 (LFS) or git's sha1; None where the cache
+        does without links, and so without such names.
+    """
 
     path: Path
     commit: str
+    digest: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

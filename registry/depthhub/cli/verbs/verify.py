@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 State = Literal["sound", "broken", "missing", "unknown"]
 """unknown: nothing at hand tells which entry a source means."""
+
+
+Still = Callable[[Path], object]
+"""Whether what was found broken, and is somewhere else now, is so still: another process may have mended it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +75,15 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
             try:
                 results.append(_check(target, args, store))
             except DepthHubError as error:
+                if target.folder is not None and not os.path.lexists(target.folder):
+                    continue  # removed since it was listed
                 codes.append(console.failure(error))
-                results.append(_failed(target, error, store))
+                results.append(_failed(target, error, store, deep=args.deep))
         if not args.sources:
-            for source, path, problem in _broken_beside(store, deep=args.deep):
-                broken = BrokenEntryError(f"{source} {path} is broken: {problem}.", path=path)
+            for what, path, problem, still in _damages_beside(store, deep=args.deep):
+                broken = BrokenEntryError(f"{what} {path} is broken: {problem}.", path=path)
                 codes.append(console.failure(broken))
-                results.append(_failed(Target(source, None, path), broken, store))
+                results.append(_set_aside(what, None, broken, store, still))
     if args.json:
         write_json(results)
     else:
@@ -89,8 +97,21 @@ def _targets(args: argparse.Namespace, store: Store) -> Iterator[Target]:
     for source in args.sources:
         yield Target(source, None, None)
     if not args.sources:
+        _require_visible(store.tiers[0].folder("entries"))
         for tier in store.tiers:
             yield from (Target(None, key, tier.entry_folder(key)) for key in tier.keys())  # noqa: SIM118  it is no dict
+
+
+def _require_visible(entries: Path) -> None:
+    """Raises CacheError where the entries are hidden from us: of those nobody can say that they are sound."""
+    from depthhub_cache.entry import unreadable
+
+    try:
+        os.scandir(entries).close()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise unreadable(entries, error) from error
 
 
 def _check(target: Target, args: argparse.Namespace, store: Store) -> Checked:
@@ -103,18 +124,31 @@ def _check(target: Target, args: argparse.Namespace, store: Store) -> Checked:
     return Checked(source=target.source or name_of(entry), key=key, state="sound")
 
 
-def _failed(target: Target, error: DepthHubError, store: Store) -> Checked:
-    if not isinstance(error, BrokenEntryError):
-        state: State = "missing" if isinstance(error, NotFoundError) else "unknown"
-        return Checked(source=target.source, key=target.key, state=state, error=error_json(error))
+def _failed(target: Target, error: DepthHubError, store: Store, *, deep: bool) -> Checked:
+    from depthhub_cache.identity import Key
+    from depthhub_cache.verification import is_broken
+
+    if isinstance(error, BrokenEntryError):
+        key = Key(error.path.name)
+        return _set_aside(target.source, key, error, store, lambda path: is_broken(path, key, deep=deep))
+    state: State = "missing" if isinstance(error, NotFoundError) else "unknown"
+    return Checked(source=target.source, key=target.key, state=state, error=error_json(error))
+
+
+def _set_aside(source: str | None, key: Key | None, error: BrokenEntryError, store: Store, still: Still) -> Checked:
+    """Where nothing can be written, or in a tier below, the error alone has to do."""
     place = None
-    with suppress(CacheError):  # where nothing can be written, the error alone has to do
-        place = store.quarantine(error.path, str(error)) if error.path.is_relative_to(store.root) else None
-    return Checked(source=target.source, key=target.key, state="broken", quarantine=place, error=error_json(error))
+    with suppress(CacheError):
+        if error.path.is_relative_to(store.root / "v1"):
+            place = store.quarantine(error.path, str(error), still=lambda path: bool(still(path)))
+    return Checked(source=source, key=key, state="broken", quarantine=place, error=error_json(error))
 
 
-def _broken_beside(store: Store, *, deep: bool) -> Iterator[tuple[str, Path, str]]:
+def _damages_beside(store: Store, *, deep: bool) -> Iterator[tuple[str, Path, str, Still]]:
     """What else is damaged. A ref costs a question to the Hub or another reading of a file, an original a download."""
-    yield from (("The remembered answer", path, problem) for path, problem in store.broken_refs())
-    if deep:
-        yield from (("The kept checkpoint", path, problem) for path, problem in store.broken_originals())
+    from depthhub_cache import kept, refs
+
+    for path, problem in store.broken_refs():
+        yield "The remembered answer", path, problem, partial(refs.ref_problem, stem=path.stem)
+    for path, problem in store.broken_originals() if deep else ():
+        yield "The kept checkpoint", path, problem, partial(kept.problem, content_hash=path.name)

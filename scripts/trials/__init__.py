@@ -1,0 +1,1 @@
+"""The evidence: programs that try to break the cache, and count."""

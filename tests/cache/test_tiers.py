@@ -1,0 +1,470 @@
+"""One writable cache and read-only ones below it: searched in order, and those below are never written to."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs  # noqa: F401  before a user is no longer root, who alone may be able to read it
+import pytest
+
+from depthhub import SettingsError
+from depthhub.settings import Settings
+from depthhub_cache.collection import Budget
+from depthhub_cache.errors import BrokenEntryError, CacheError, CacheNotWritableError
+from depthhub_cache.refs import ref_path
+from depthhub_cache.store import Store
+
+from .children import in_a_child, needs_fork
+from .conftest import Mount
+from .samples import files_under, hash_of, key_of, publish, weights_of
+
+KEY = key_of("vits")
+
+
+def fill(root: Path, *names: str, maker: str | None = None) -> Store:
+    """A cache with an entry, a ref and a kept original of each name."""
+    store = Store(root)
+    for name in names:
+        publish(store, name, maker=maker or root.name)
+        store.remember(name, {"of": root.name})
+        with store.stage() as staging:
+            store.keep(staging.add(f"{name}.pth", name.encode()), hash_of(name.encode()))
+    return store
+
+
+def maker_of(store: Store, name: str = "vits") -> object:
+    entry = store.get(key_of(name))
+    return None if entry is None else entry.record.about["maker"]
+
+
+def remount_read_only(root: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, ...]]:
+    """All that a write of any kind would change, but not when it was read last."""
+    return {
+        str(path.relative_to(folder)): (
+            state.st_ino,
+            state.st_mode,
+            state.st_size,
+            state.st_mtime_ns,
+            state.st_ctime_ns,
+        )
+        for path in (folder, *folder.rglob("*"))
+        for state in [path.lstat()]
+    }
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Store:
+    """An empty cache of one's own above `one`, which has vits and vitb, and `two`, which has vitb and vitl."""
+    fill(tmp_path / "one", "vits", "vitb")
+    fill(tmp_path / "two", "vitb", "vitl")
+    return Store(tmp_path / "own", below=[tmp_path / "one", tmp_path / "two"])
+
+
+def test_the_first_that_has_it_gives_it(three: Store) -> None:
+    assert [maker_of(three, name) for name in ("vits", "vitb", "vitl", "vitg")] == ["one", "one", "two", None]
+    publish(three, "vitb", maker="own")
+    assert maker_of(three, "vitb") == "own"
+    turned = Store(three.root, below=[tier.root for tier in three.tiers[:0:-1]])
+    assert [maker_of(turned, name) for name in ("vits", "vitb", "vitl")] == ["one", "own", "two"]
+    assert three.root == three.tiers[0].root
+
+
+def test_all_of_them_are_listed_each_once(three: Store) -> None:
+    publish(three, "vitb", maker="own")
+    assert list(three.keys()) == sorted(map(key_of, ("vits", "vitb", "vitl")))
+    assert {entry.key: entry.record.about["maker"] for entry in three.entries()} == {
+        key_of("vits"): "one",
+        key_of("vitb"): "own",
+        key_of("vitl"): "two",
+    }
+    three.remember("vitb", {"of": "own"})
+    assert dict(three.refs()) == {"vits": {"of": "one"}, "vitb": {"of": "own"}, "vitl": {"of": "two"}}
+
+
+def test_refs_and_kept_originals_come_from_below_too(three: Store) -> None:
+    assert [three.recall(name) for name in ("vitb", "vitl", "vitg")] == [{"of": "one"}, {"of": "two"}, None]
+    kept = three.kept(hash_of(b"vitb"))
+    assert kept is not None
+    assert kept.is_relative_to(three.tiers[1].root)
+    assert three.kept(hash_of(b"vitl")) == three.tiers[2].kept(hash_of(b"vitl"))
+    assert list(three.kept_checkpoints()) == []
+
+
+def test_what_is_made_goes_into_ones_own(three: Store) -> None:
+    below = [state_of(tier.root) for tier in three.tiers[1:]]
+    entry = publish(three, "vitg", maker="own")
+    assert entry.path.is_relative_to(three.root)
+    three.remember("vits", {"of": "own"})
+    assert three.recall("vits") == {"of": "own"}
+    assert [state_of(tier.root) for tier in three.tiers[1:]] == below
+
+
+def test_an_answer_from_below_can_be_forgotten(three: Store) -> None:
+    three.remember("vits", {"of": "own"})
+    three.forget("vits")
+    assert not three.recall("vits")
+    three.forget("nobody knows")
+    assert three.recall("nobody knows") is None
+    assert Store(three.tiers[1].root).recall("vits") == {"of": "one"}
+
+
+@pytest.mark.parametrize("damage", ["cut", "no record", "no weights", "record", "header", "a file"])
+def test_what_is_broken_above_is_given_from_below(three: Store, damage: str) -> None:
+    entry = publish(three, "vits", maker="own")
+    record = entry.path / "entry.json"
+    whole = entry.weights.read_bytes()
+    if damage == "cut":
+        entry.weights.write_bytes(b"cut")
+    elif damage == "no record":
+        record.unlink()
+    elif damage == "no weights":
+        entry.weights.unlink()
+    elif damage == "record":
+        record.write_text(record.read_text().replace("own", "one"))
+    elif damage == "header":
+        entry.weights.write_bytes(whole[:10] + bytes([whole[10] ^ 1]) + whole[11:])
+    else:
+        shutil.rmtree(entry.path)
+        entry.path.write_text("a file")
+    assert maker_of(three) == "one"
+    assert [entry.record.about["maker"] for entry in three.entries() if entry.key == KEY] == ["one"]
+    given = three.get(KEY)
+    assert given is not None
+    three.verify(given, deep=True)
+    with pytest.raises(BrokenEntryError):
+        three.verify(KEY, deep=True)
+
+
+def test_a_damaged_ref_above_is_no_answer_whatever_an_older_one_below_says(three: Store) -> None:
+    three.remember("vits", {"of": "own"})
+    ref_path(three.root / "v1" / "refs", "vits").write_bytes(b"{")
+    assert three.recall("vits") is None
+
+
+def test_what_is_broken_below_is_passed_by_and_made_in_ones_own(three: Store) -> None:
+    broken = three.tiers[1].get(key_of("vitb"))
+    assert broken is not None
+    broken.weights.write_bytes(b"cut")
+    assert maker_of(three, "vitb") == "two"
+    last = three.tiers[2].get(key_of("vitb"))
+    assert last is not None
+    last.weights.write_bytes(b"cut")
+    assert three.get(key_of("vitb")) is None
+    before = [state_of(tier.root) for tier in three.tiers[1:]]
+    publish(three, "vitb", maker="own")
+    assert maker_of(three, "vitb") == "own"
+    assert [state_of(tier.root) for tier in three.tiers[1:]] == before
+
+
+def test_distrust_of_one_tier_leaves_the_next(three: Store) -> None:
+    first = three.get(key_of("vitb"))
+    assert first is not None
+    three.distrust(first, "a bit was flipped")
+    assert maker_of(three, "vitb") == "two"
+    assert maker_of(Store(three.root, below=[first.path.parents[3]]), "vitb") == "one"  # another store knows nothing
+
+
+def test_a_read_only_mount_serves_and_is_left_as_it_is(mount: Mount, tmp_path: Path) -> None:
+    image = mount("size=4m")
+    fill(image, "vits")
+    remount_read_only(image)
+    store = Store(tmp_path / "own", below=[image])
+    entry = store.get(KEY)
+    assert entry is not None
+    store.verify(entry, deep=True)
+    store.lease(entry).release()
+    assert store.recall("vits") == {"of": image.name}
+    store.distrust(entry, "why")
+    assert store.get(KEY) is None
+    assert not (tmp_path / "own").exists()
+    publish(store, "vits", maker="own")
+    assert maker_of(store) == "own"
+
+
+def test_the_only_cache_may_be_on_a_read_only_mount(mount: Mount) -> None:
+    image = mount("size=4m")
+    fill(image, "vits")
+    remount_read_only(image)
+    store = Store(image)
+    entry = store.get(KEY)
+    assert entry is not None
+    store.lease(entry).release()
+    assert store.sweep() == 0
+    collected = store.collect(Budget(max_size=0))
+    assert collected.freed == ()
+    assert all("the file system is read-only" in decision.why for decision in collected.spared)
+    assert store.get(KEY) == entry
+    for write in (lambda: store.pin(KEY), lambda: publish(store, "vitb"), lambda: store.remember("x", {})):
+        with pytest.raises(CacheNotWritableError, match=r"read-only.*DEPTHHUB_CACHE or cache_dir"):
+            write()
+
+
+def test_a_tier_that_vanishes_is_a_miss_and_no_error(three: Store) -> None:
+    entry = three.get(key_of("vitl"))
+    assert entry is not None
+    shutil.rmtree(three.tiers[2].root)
+    assert three.get(key_of("vitl")) is None
+    assert maker_of(three, "vitb") == "one"
+    assert three.recall("vitl") is three.kept(hash_of(b"vitl")) is None
+    assert key_of("vitl") not in set(three.keys())
+    three.lease(entry).release()
+    three.distrust(entry, "gone")
+    publish(three, "vitl", maker="own")
+    assert maker_of(three, "vitl") == "own"
+
+
+@pytest.mark.parametrize("kind", ["missing", "a file", "empty"])
+def test_a_tier_that_is_none_hides_nothing(tmp_path: Path, kind: str) -> None:
+    fill(tmp_path / "last", "vits")
+    odd = tmp_path / "odd"
+    if kind == "a file":
+        odd.write_text("a file")
+    elif kind == "empty":
+        odd.mkdir()
+    store = Store(tmp_path / "own", below=[odd, tmp_path / "last"])
+    assert maker_of(store) == "last"
+    assert list(store.keys()) == [KEY]
+    assert store.recall("vits") == {"of": "last"}
+    assert store.kept(hash_of(b"vits")) is not None
+
+
+@needs_fork
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a folder of another user")
+@pytest.mark.parametrize("place", ["", "v1", "v1/entries", "v1/refs", "v1/checkpoints", "deep"])
+def test_a_tier_that_is_hidden_from_us_does_not_hide_the_rest(open_folder: Path, place: str) -> None:
+    hidden = fill(open_folder / "hidden", "vits")
+    fill(open_folder / "last", "vits")
+    shut = [hidden.root / place]
+    if place == "deep":
+        shut = [path for path in hidden.root.rglob("*") if path.is_dir() and len(path.name) == 64]
+        assert len(shut) == 2
+    for folder in shut:
+        folder.chmod(0o700)
+    store = Store(open_folder / "own", below=[hidden.root, open_folder / "last"])
+
+    def look() -> list[Any]:
+        entry, kept = store.get(KEY), store.kept(hash_of(b"vits"))
+        assert kept is not None
+        assert kept.read_bytes() == b"vits"
+        store.verify(entry or KEY, deep=True)
+        return [entry and entry.record.about["maker"], list(store.keys()), store.recall("vits"), dict(store.refs())]
+
+    maker, keys, answer, refs = in_a_child(look, as_nobody=True)
+    assert maker == ("hidden" if place in ("v1/refs", "v1/checkpoints") else "last")
+    assert keys == [KEY]
+    of = "last" if place in ("", "v1", "v1/refs") else "hidden"
+    assert answer == {"of": of}
+    assert refs == {"vits": {"of": of}}
+
+
+@needs_fork
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a file of another user")
+def test_ones_own_that_is_hidden_is_reported(open_folder: Path) -> None:
+    own = fill(open_folder / "own", "vits")
+    (own.root / "v1").chmod(0o700)
+    fill(open_folder / "below", "vits")
+    store = Store(own.root, below=[open_folder / "below"])
+    with pytest.raises(CacheError, match="cannot be read: Permission denied"):
+        in_a_child(lambda: store.get(KEY) and None, as_nobody=True)
+
+
+# nothing is ever done to a tier below
+
+EVERYTHING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from depthhub_cache.collection import Budget
+from depthhub_cache.store import Store
+from tests.cache.samples import hash_of, key_of, publish
+own, below = Path(sys.argv[1]), Path(sys.argv[2])
+store = Store(own, below=[below], lock_timeout=1.0)
+print("BEGIN", flush=True)
+entry = store.get(key_of("vits"))
+lease = store.lease(entry)
+store.verify(entry, deep=True), store.verify(key_of("vits"), deep=True)
+store.handling_of(entry)
+with store.lock(entry.key) as held, store.stage() as staging:
+    assert held
+    assert store.get(key_of("vitx")) is None
+publish(store, "vits"), store.lease(publish(store, "new")).release(), store.lease(publish(store, "new")).release()
+store.pin(entry.key), store.unpin(key_of("vitb")), store.is_pinned(key_of("vitb"))
+assert store.recall("vits") and store.kept(hash_of(b"vits"))
+store.remember("vits", {}), store.forget("vitb"), store.forget("nothing")
+list(store.refs()), list(store.broken_refs()), list(store.entries()), list(store.kept_checkpoints())
+list(store.broken_originals()), list(store.abandoned("part"))
+assert store.remove(key_of("vitb")) == 0
+broken = store.get(key_of("cut"))
+assert broken is None
+flipped = store.get(key_of("flipped"))
+store.distrust(flipped, "a bit was flipped")
+store.sweep(), store.usage(), store.require_space(1)
+store.collect(Budget(max_size=0, max_age=0.0), dry_run=True), store.collect(Budget(max_size=0, max_age=0.0))
+lease.release()
+assert store.get(key_of("vitb"))
+"""
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Path:
+    """A tier with everything that might tempt: broken entries, rubbish, dead leases, things in the quarantine."""
+    below = fill(tmp_path / "below", "vits", "vitb", "flipped")
+    publish(below, "cut").weights.write_bytes(b"cut")
+    below.quarantine(publish(below, "broken").path, "why")
+    below.lease(publish(below, "leased"))
+    below.pin(KEY)
+    rubbish = below.root / "v1" / "tmp" / "elsewhere-1-1-aaaaaaaa"
+    rubbish.mkdir()
+    (rubbish / "part").write_bytes(b"half")
+    ref_path(below.root / "v1" / "refs", "flipped").write_bytes(b"{")
+    for path in (rubbish / "part", rubbish, *below.root.glob("v1/leases/*"), *below.root.glob("v1/entries/*/*")):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    return below.root
+
+
+def test_nothing_that_can_be_done_changes_a_tier_below(full: Path, tmp_path: Path) -> None:
+    before = state_of(full)
+    command = [sys.executable, "-c", EVERYTHING, str(tmp_path / "own"), str(full), str(Path(__file__).parents[2])]
+    subprocess.run(command, check=True)
+    assert state_of(full) == before
+    assert list((tmp_path / "own" / "v1").iterdir()) != []
+
+
+_WRITES = (
+    "mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,mknod,mknodat,"
+    "chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,utime,utimes,utimensat,futimesat,truncate,ftruncate,"
+    "fsync,fdatasync,sync,syncfs,sync_file_range,flock,fcntl,write,pwrite64,writev,fallocate,sendfile,copy_file_range,"
+    "open,openat,openat2,creat"
+)
+_WRITTEN_TO = re.compile(r"write\w*\(\d+<([^>]*)>")  # what is written may name anything
+_HARMLESS = re.compile(r"fcntl\(.*F_(GETFD|SETFD|GETFL|SETFL|DUPFD)|open(at)?\(.*O_RDONLY(\||,|\)| )(?!.*O_CREAT)")
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_no_call_that_could_write_lock_or_sync_names_a_tier_below(full: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    watched = ["strace", "-f", "-y", "-s", "4096", "-o", str(trace), "-e", f"trace={_WRITES}"]
+    command = [sys.executable, "-c", EVERYTHING, str(tmp_path / "own"), str(full), str(Path(__file__).parents[2])]
+    done = subprocess.run([*watched, *command], capture_output=True, text=True, check=False)
+    if "ptrace" in done.stderr or "PTRACE" in done.stderr:
+        pytest.skip("may not trace here")
+    assert done.returncode == 0, done.stderr
+    lines = trace.read_text().split("BEGIN", 1)[1].splitlines()
+    named = [line for line in lines if str(full) in (found[1] if (found := _WRITTEN_TO.search(line)) else line)]
+    assert len(named) > 10, "it was read"
+    assert [line for line in named if not _HARMLESS.search(line)] == []
+    own = [line for line in lines if str(tmp_path / "own") in line and not _HARMLESS.search(line)]
+    for call in ("fsync", "flock", "rename", "unlink", "utime", "mkdir"):
+        assert any(call in line for line in own), f"the trace would have shown {call}"
+
+
+# which caches there are
+
+SEP = os.pathsep
+
+
+def resolve(**env: str) -> Settings:
+    return Settings.resolve(env=env)
+
+
+def test_the_variable_names_the_writable_one_first_then_those_that_are_read(tmp_path: Path) -> None:
+    roots = [tmp_path / name for name in ("own", "shared", "image")]
+    settings = resolve(DEPTHHUB_CACHE=SEP.join(map(str, roots)))
+    assert [settings.cache_dir, *settings.lower_caches] == roots
+    assert [tier.root for tier in settings.open_store().tiers] == roots
+    assert resolve(DEPTHHUB_CACHE=str(roots[0])).lower_caches == ()
+
+
+def test_a_root_that_is_named_twice_or_not_at_all_counts_once_or_not(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    settings = resolve(DEPTHHUB_CACHE=f"{one}{SEP}{SEP}{two}{SEP}{one}{SEP}{two}{SEP}")
+    assert (settings.cache_dir, settings.lower_caches) == (one, (two,))
+
+
+def test_an_empty_first_one_is_the_default(tmp_path: Path) -> None:
+    default = resolve().cache_dir
+    settings = resolve(DEPTHHUB_CACHE=f"{SEP}{tmp_path}")
+    assert (settings.cache_dir, settings.lower_caches) == (default, (tmp_path,))
+    assert resolve(DEPTHHUB_CACHE="").cache_dir == default
+    assert resolve(DEPTHHUB_CACHE=SEP).cache_dir == default
+    assert resolve(DEPTHHUB_CACHE=SEP).lower_caches == ()
+
+
+def test_the_callers_text_is_split_and_a_path_never_is(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    told = Settings.resolve(cache_dir=f"{one}{SEP}{two}", env={"DEPTHHUB_CACHE": "/elsewhere"})
+    assert (told.cache_dir, told.lower_caches) == (one, (two,))
+    strange = tmp_path / f"a{SEP}b"
+    told = Settings.resolve(cache_dir=strange, env={"DEPTHHUB_CACHE": f"/elsewhere{SEP}/below"})
+    assert (told.cache_dir, told.lower_caches) == (strange, ())
+    store = told.open_store()
+    publish(store, "vits")
+    assert strange.is_dir()
+
+
+def test_home_is_understood_in_each_of_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    settings = resolve(DEPTHHUB_CACHE=f"~/own{SEP}~/below")
+    assert (settings.cache_dir, settings.lower_caches) == (tmp_path / "own", (tmp_path / "below",))
+    with pytest.raises(SettingsError, match="DEPTHHUB_CACHE") as caught:
+        resolve(DEPTHHUB_CACHE=f"{tmp_path}{SEP}~nobody-of-this-name/below")
+    assert caught.value.variable == "DEPTHHUB_CACHE"
+
+
+def test_a_home_that_does_not_exist_is_no_obstacle_to_reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fill(tmp_path / "image", "vits")
+    monkeypatch.setenv("HOME", str(tmp_path / "no" / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    store = resolve(DEPTHHUB_CACHE=f"{SEP}{tmp_path / 'image'}").open_store()
+    entry = store.get(KEY)
+    assert entry is not None
+    store.lease(entry).release()
+    assert store.usage().bytes == 0
+    if sys.platform == "linux":
+        assert store.root.is_relative_to(tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
+@needs_fork
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="becomes another user")
+def test_a_container_with_a_random_uid_and_no_home_reads_and_is_told_where_to_write(open_folder: Path) -> None:
+    image = fill(open_folder / "image", "vits").root
+
+    def as_random_user(work: Callable[[], Any]) -> Any:
+        def do() -> Any:
+            os.environ.pop("HOME", None)
+            os.environ.pop("XDG_CACHE_HOME", None)
+            os.setgroups([])
+            os.setgid(1_234_567)
+            os.setuid(1_234_567)
+            return work()
+
+        return in_a_child(do)
+
+    def read() -> bytes:
+        store = resolve(DEPTHHUB_CACHE=str(image)).open_store()
+        entry = store.get(KEY)
+        assert entry is not None
+        store.lease(entry).release()
+        with pytest.raises(CacheNotWritableError, match=r"uid 1234567.*DEPTHHUB_CACHE or cache_dir"):
+            publish(store, "vitb")
+        return entry.weights.read_bytes()
+
+    assert as_random_user(read) == weights_of("vits")
+    for places in ("", f"{SEP}{image}"):
+        with pytest.raises(SettingsError, match=r"no home folder.*DEPTHHUB_CACHE or cache_dir") as caught:
+            as_random_user(lambda places=places: resolve(DEPTHHUB_CACHE=places).cache_dir)
+        assert caught.value.variable == "DEPTHHUB_CACHE"
+    assert files_under(image / "v1" / "leases") == {}
