@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from depthhub import SettingsError
+from depthhub import SettingsError, settings
 from depthhub.settings import DEFAULT_ENDPOINT, Settings
 
 
@@ -46,3 +46,16 @@ def test_limits_come_from_the_environment() -> None:
 
 def test_a_token_is_never_shown() -> None:
     assert "hf_secret" not in repr(Settings.resolve(token="hf_secret", env={}))
+
+
+@pytest.mark.parametrize(
+    ("path", "extended"),
+    [
+        ("C:\\cache", "C:\\cache"),
+        ("C:\\" + "d" * 120, "\\\\?\\C:\\" + "d" * 120),
+        ("\\\\server\\share\\" + "d" * 120, "\\\\?\\UNC\\server\\share\\" + "d" * 120),
+        ("\\\\?\\C:\\" + "d" * 120, "\\\\?\\C:\\" + "d" * 120),
+    ],
+)
+def test_a_long_root_on_windows_takes_the_form_that_may_be_long(path: str, extended: str) -> None:
+    assert settings.extended(path) == extended

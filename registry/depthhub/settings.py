@@ -16,6 +16,7 @@ from .quantities import parse_age, parse_bytes
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _A_YEAR = 31_536_000.0  # longer than anybody waits, and short enough for every system
+_LONG = 100
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -116,9 +117,20 @@ def _path(variable: str, text: str | os.PathLike[str]) -> Path:
             value=os.fspath(text),
         )
     try:
-        return Path(text).expanduser().absolute()
+        path = Path(text).expanduser().absolute()
+        return Path(extended(str(path))) if os.name == "nt" else path
     except RuntimeError as error:  # ~somebody, who has no home here
         raise SettingsError(f"{variable}={str(text)!r}: {error}.", variable=variable, value=str(text)) from error
+
+
+def extended(path: str) -> str:
+    r"""An absolute Windows path in the form that may be longer than 260 characters (`\\?\`), where it comes near to it.
+
+    What lies in a cache adds some 150 characters to its root.
+    """
+    if len(path) < _LONG or path.startswith("\\\\?\\"):
+        return path
+    return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"
 
 
 def _is_portable(text: str) -> bool:
