@@ -3,7 +3,7 @@
 Over a network, a mapped page is a question to a server each time that it is touched, tens of times slower than reading
 the file once from its beginning to its end; and a mapped file that shrinks on the server ends the process (SIGBUS).
 Locks of the system may be a matter of each host alone there. The mount's own options tell, without an experiment;
-`probes.py` makes the experiments, and what those found is remembered and goes before what the options say.
+`doctor/` makes the experiments, and what those found is remembered and goes before what the options say.
 """
 
 from __future__ import annotations

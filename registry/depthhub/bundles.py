@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depthhub_cache.bundle import ImportReport, export_bundle, import_bundle
-from depthhub_cache.bundle import Report as BytesReport
+from depthhub_cache.bundles.archive import Report as BytesReport
+from depthhub_cache.bundles.packing import export_bundle
+from depthhub_cache.bundles.unpacking import ImportReport, import_bundle
 from depthhub_cache.entry import Entry
 from depthhub_cache.identity import ContentHash, Key
 from depthhub_cache.record import Record
@@ -54,7 +55,7 @@ def export_entries(store: Store, keys: Iterable[Key], out: Path, *, progress: Re
 def import_entries(store: Store, path: Path, *, progress: Report = silent) -> ImportReport:
     """Publish the entries of the bundle `path` that are not in the cache, and remember what the Hub said of them.
 
-    Raises BundleError at the first thing that is not as it was exported; see `depthhub_cache.bundle` for what a bundle
+    Raises BundleError at the first thing that is not as it was exported; see `depthhub_cache.bundles` for what a bundle
     can and cannot promise.
     """
     path = path.expanduser().absolute()

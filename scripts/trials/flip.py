@@ -23,7 +23,8 @@ from pathlib import Path
 
 from tests.cache import samples
 
-from depthhub_cache.bundle import export_bundle, import_bundle
+from depthhub_cache.bundles.packing import export_bundle
+from depthhub_cache.bundles.unpacking import import_bundle
 from depthhub_cache.errors import BrokenEntryError, BundleError, DepthHubError
 from depthhub_cache.identity import Key
 from depthhub_cache.store import Store

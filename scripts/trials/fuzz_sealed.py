@@ -13,8 +13,9 @@ from pathlib import Path
 from tests.cache import samples
 
 from depthhub_cache import archive
-from depthhub_cache.bundle import export_bundle, import_bundle
-from depthhub_cache.bundle_manifest import Manifest
+from depthhub_cache.bundles.manifest import Manifest
+from depthhub_cache.bundles.packing import export_bundle
+from depthhub_cache.bundles.unpacking import import_bundle
 from depthhub_cache.errors import BundleError
 from depthhub_cache.identity import is_sha256
 from depthhub_cache.record import Record

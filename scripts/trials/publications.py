@@ -16,7 +16,8 @@ if __name__ == "__main__":  # run as a file, so that nothing else is in the proc
 
 from tests.cache import samples
 
-from depthhub_cache.bundle import export_bundle, import_bundle
+from depthhub_cache.bundles.packing import export_bundle
+from depthhub_cache.bundles.unpacking import import_bundle
 from depthhub_cache.collection import Budget
 from depthhub_cache.entry import Entry
 from depthhub_cache.store import Store

@@ -30,7 +30,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from depthhub_cache.bundle import export_bundle, import_bundle
+from depthhub_cache.bundles.packing import export_bundle
+from depthhub_cache.bundles.unpacking import import_bundle
 from depthhub_cache.collection import Budget
 from depthhub_cache.entry import Entry
 from depthhub_cache.errors import BrokenEntryError, BundleError

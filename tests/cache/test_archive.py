@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthhub_cache.archive import BLOCK, END, SIZE_LIMIT, ArchiveReader, ArchiveWriter, header, padded
+from depthhub_cache.bundles.archive import BLOCK, END, SIZE_LIMIT, ArchiveReader, ArchiveWriter, header, padded
 from depthhub_cache.errors import BundleError
 
 Members = list[tuple[str, bytes]]

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthhub_cache.archive import ArchiveWriter
-from depthhub_cache.bundle import ImportReport, export_bundle, import_bundle
-from depthhub_cache.bundle_manifest import FILE_NAME, Manifest
+from depthhub_cache.bundles.archive import ArchiveWriter
+from depthhub_cache.bundles.manifest import FILE_NAME, Manifest
+from depthhub_cache.bundles.packing import export_bundle
+from depthhub_cache.bundles.unpacking import ImportReport, import_bundle
 from depthhub_cache.errors import BrokenEntryError, BundleError, CacheError, NoSpaceError
 from depthhub_cache.identity import ContentHash
 from depthhub_cache.record import Record

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from depthhub_cache import disk, examination, probes
+from depthhub_cache import disk
+from depthhub_cache.doctor import examination, probes
+from depthhub_cache.doctor.examination import Examination, examine, examine_below
+from depthhub_cache.doctor.probes import Finding, Witnessed, ask_a_witness
 from depthhub_cache.errors import CacheNotWritableError
-from depthhub_cache.examination import Examination, examine, examine_below
 from depthhub_cache.filesystem import FileSystem, Handling, file_system_of, ref_name, remembered_or_facts
-from depthhub_cache.probes import Finding, Witnessed, ask_a_witness
 from depthhub_cache.store import Store
 
 from .children import in_a_child, needs_fork
@@ -97,7 +98,7 @@ def test_a_lock_that_excludes_nobody_is_found_out_and_files_take_its_place(
     (tmp_path / "sitecustomize.py").write_text(f"import fcntl\n{_LIES[lie]}\n")
     code = (
         "import json, sys; from pathlib import Path; from depthhub_cache.store import Store;"
-        "from depthhub_cache.examination import examine;"
+        "from depthhub_cache.doctor.examination import examine;"
         "found = examine(Store(Path(sys.argv[1])));"
         "print(json.dumps([found.handling.locks, {f.name: f.state for f in found.findings}]))"
     )

@@ -15,7 +15,7 @@ import torch
 
 from depthhub import OfflineError, from_pretrained
 from depthhub.testing import LocalHub, reference_image
-from depthhub_cache.bundle import export_bundle
+from depthhub_cache.bundles.packing import export_bundle
 from depthhub_cache.store import Store
 
 on_loopback = pytest.mark.allow_hosts(["127.0.0.1"])

@@ -13,8 +13,8 @@ from ..options import add_cache_option
 from ..output import Cell, to_json, write_json, write_table
 
 if TYPE_CHECKING:
-    from depthhub_cache.examination import Examination
-    from depthhub_cache.probes import Finding
+    from depthhub_cache.doctor.examination import Examination
+    from depthhub_cache.doctor.probes import Finding
 
     from ...hub import HubState
     from ...settings import Settings
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
     """The cache that is written to, those below it, the Hub. What is broken gives the exit code."""
-    from depthhub_cache.examination import examine, examine_below
+    from depthhub_cache.doctor.examination import examine, examine_below
 
     settings: Settings = replace(args.settings, offline=args.settings.offline or args.offline)
     own = examine(settings.open_store())
@@ -56,7 +56,7 @@ def _examine_hub(settings: Settings) -> HubState:
 
 
 def _hub_findings(state: HubState) -> Iterator[Finding]:
-    from depthhub_cache.probes import Finding
+    from depthhub_cache.doctor.probes import Finding
 
     if state.offline:
         yield Finding("hub", "unknown", f"Not asked: {state.offline}.")
@@ -78,7 +78,7 @@ def _hub_findings(state: HubState) -> Iterator[Finding]:
 
 
 def _token_findings(state: HubState) -> Iterator[Finding]:
-    from depthhub_cache.probes import Finding
+    from depthhub_cache.doctor.probes import Finding
 
     if state.token_error is not None:
         yield Finding("token", "broken", str(state.token_error))
@@ -92,7 +92,7 @@ def _token_findings(state: HubState) -> Iterator[Finding]:
 
 
 def _limit_findings(state: HubState) -> Iterator[Finding]:
-    from depthhub_cache.probes import Finding
+    from depthhub_cache.doctor.probes import Finding
 
     if state.rate_limited or state.left == 0:
         wait = state.reset if state.retry_after is None else state.retry_after
@@ -106,7 +106,7 @@ def _limit_findings(state: HubState) -> Iterator[Finding]:
 
 
 def _setting_findings(settings: Settings) -> Iterator[Finding]:
-    from depthhub_cache.probes import Finding
+    from depthhub_cache.doctor.probes import Finding
 
     if settings.map_weights is not None:
         how = "mapped" if settings.map_weights else "read"

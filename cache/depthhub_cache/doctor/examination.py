@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import CacheError
+from ..filesystem import FileSystem, Handling, LockKind, file_system_of, ref_name
+from ..staging import Staging
 from . import probes, surroundings
-from .errors import CacheError
-from .filesystem import FileSystem, Handling, LockKind, file_system_of, ref_name
 from .probes import Finding, State, Witnessed
-from .staging import Staging
 
 if TYPE_CHECKING:
-    from .store import Store
+    from ..store import Store
 
 _NEEDED = (probes.folder_rename, probes.file_rename)
 _USEFUL = (probes.exchange_of_names, probes.folder_sync, probes.symbolic_links, probes.letter_case, probes.clock)

@@ -1,69 +1,30 @@
-"""Bundles: entries and refs of a cache as one file, for machines without a network.
-
-    bundle.json                          sealed: what follows, with sizes and digests, in order
-    entries/<key>/entry.json             for each entry, by key: its record
-    entries/<key>/weights.safetensors    and its weights
-    refs/<sha256 of the name>.json       for each ref, by the sha256 of its name
-
-The same entries and refs are the same bytes, whoever packs them and whenever. Both ways stream: no second copy is made
-on the disk, and memory does not grow with the weights. Each member must be the one that the manifest promises next, of
-the size and the sha256 that it promises, and an entry is published only when it is wholly verified.
-
-What that does not give: a bundle is not signed. One that somebody forged altogether, with digests to match, is as
-trustworthy as who sent it. It cannot bring code, only numbers, but those may be wrong ones: compare the sha256 of the
-archive with the one that the export gave, by a way that you trust.
-"""
+"""A bundle to entries and refs of a store: nothing of it is believed before it is verified."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from .archive import SIZE_LIMIT, ArchiveReader, ArchiveWriter
-from .bundle_manifest import (
-    FILE_NAME,
-    LIMIT,
-    WEIGHTS,
-    Manifest,
-    Member,
-    PackedEntry,
-    record_name,
-    ref_name,
-    weights_name,
-)
-from .entry import Entry, broken
-from .errors import BrokenEntryError, CacheError
-from .identity import Key
-from .record import Record
-from .refs import parse_ref, ref_bytes, ref_path
-from .store import Store
+from ..entry import Entry
+from ..errors import BrokenEntryError, CacheError
+from ..identity import Key
+from ..record import Record
+from ..refs import parse_ref, ref_path
+from ..store import Store
+from .archive import ArchiveReader, Report, silent
+from .manifest import FILE_NAME, LIMIT, WEIGHTS, Manifest, Member, PackedEntry, ref_name
 
 log = logging.getLogger("depthhub_cache")
-
-Report = Callable[[int, int], None]
-"""Told bytes done, and bytes in all. Raising in it cancels the work; nothing half-made stays behind."""
 
 RefProblem = Callable[[str, Mapping[str, Any], Sequence[Record]], str | None]
 """What is wrong with a ref (name, data) beside the entries of its bundle (their records), in words; None: nothing."""
 
 State = Literal["imported", "kept", "replaced"]
 """kept: a sound one was there already. replaced: what was there was broken."""
-
-_CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleSummary:
-    """What was packed. size: bytes of the archive."""
-
-    entries: tuple[Entry, ...]
-    refs: tuple[str, ...]
-    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,43 +41,6 @@ class ImportReport:
 
     entries: tuple[Imported, ...]
     refs: tuple[str, ...]
-
-
-def export_bundle(
-    store: Store,
-    keys: Iterable[Key],
-    refs: Mapping[str, Mapping[str, Any]],
-    write: Callable[[bytes], object],
-    *,
-    progress: Report | None = None,
-) -> BundleSummary:
-    """Write the entries `keys` and `refs` (name -> data) as a bundle, piece by piece, with `write`.
-
-    The weights are verified while they are read. Raises BrokenEntryError where an entry is missing or not as it was
-    published, and CacheError where it is none that a bundle can carry; what was written until then is worth nothing.
-    """
-    with ExitStack() as leases:
-        entries = [_taken_along(store, key, leases) for key in sorted(set(keys))]
-        records = {record_name(entry.key): entry.record.to_bytes() for entry in entries}
-        texts = {ref_name(ref_path(Path(), name).stem): ref_bytes(name, data) for name, data in refs.items()}
-        manifest = Manifest(
-            [_packed(entry, records[record_name(entry.key)]) for entry in entries],
-            [Member.of(name, texts[name]) for name in sorted(texts)],
-        )
-        text = manifest.to_bytes()
-        if len(text) > LIMIT:
-            raise ValueError(f"{len(entries):,} entries are more than one bundle can hold")
-        total = manifest.archive_size()
-        archive = ArchiveWriter(_telling(write, progress or _silent, total))
-        archive.add(FILE_NAME, len(text), [text])
-        for entry in entries:
-            name = record_name(entry.key)
-            archive.add(name, len(records[name]), [records[name]])
-            archive.add(weights_name(entry.key), entry.record.weights_size, _verified_weights(entry))
-        for name in sorted(texts):
-            archive.add(name, len(texts[name]), [texts[name]])
-        archive.end()
-    return BundleSummary(entries=tuple(entries), refs=tuple(sorted(refs)), size=archive.written)
 
 
 def import_bundle(
@@ -143,52 +67,12 @@ def import_bundle(
     reader.require_size(total)  # before a size that it promises costs anything
     there = {packed.key: store.get(packed.key) for packed in manifest.entries}
     store.require_space(sum(packed.weights.size for packed in manifest.entries if there[packed.key] is None))
-    tell = progress or _silent
+    tell = progress or silent
     bundle = _Import(store, reader, there, ref_problem, lambda: tell(reader.done, total))
     entries = tuple(bundle.entry(packed) for packed in manifest.entries)
     refs = tuple(name for member in manifest.refs if (name := bundle.ref(member)) is not None)
     reader.end()
     return ImportReport(entries=entries, refs=refs)
-
-
-def _taken_along(store: Store, key: Key, leases: ExitStack) -> Entry:
-    entry = store.get(key)
-    if entry is None:
-        store.verify(key, deep=False)  # says what is wrong with it
-        raise CacheError(f"The entry {key} changed while it was exported. Try again.", path=store.root)
-    leases.callback(store.lease(entry).release)
-    if entry.record.weights != WEIGHTS or entry.record.weights_size > SIZE_LIMIT:
-        raise CacheError(
-            f"The entry {entry.path} cannot go into a bundle: that takes files {WEIGHTS} of {SIZE_LIMIT:,} bytes at "
-            f"most, and this is {entry.record.weights} of {entry.record.weights_size:,}.",
-            path=entry.path,
-        )
-    return entry
-
-
-def _packed(entry: Entry, text: bytes) -> PackedEntry:
-    return PackedEntry(
-        entry.key,
-        Member.of(record_name(entry.key), text),
-        Member(weights_name(entry.key), entry.record.weights_size, entry.record.weights_sha256),
-    )
-
-
-def _verified_weights(entry: Entry) -> Iterator[bytes]:
-    digest, size = hashlib.sha256(), 0
-    try:
-        with entry.weights.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                if size > entry.record.weights_size:
-                    break
-                yield chunk
-    except OSError as error:
-        raise broken(entry.path, f"{entry.weights.name} cannot be read: {error.strerror}") from error
-    if digest.hexdigest() != entry.record.weights_sha256:
-        found = digest.hexdigest()
-        raise broken(entry.path, f"{entry.weights.name} has sha256 {found} instead of {entry.record.weights_sha256}")
 
 
 class _Import:
@@ -289,19 +173,3 @@ class _Import:
             yield chunk
         if digest.hexdigest() != member.sha256:
             raise self._reader.error(member.name, f"it has sha256 {digest.hexdigest()} instead of {member.sha256}")
-
-
-def _telling(write: Callable[[bytes], object], progress: Report, total: int) -> Callable[[bytes], object]:
-    done = 0
-
-    def write_and_tell(data: bytes) -> None:
-        nonlocal done
-        write(data)
-        done += len(data)
-        progress(done, total)
-
-    return write_and_tell
-
-
-def _silent(done: int, total: int) -> None:
-    """The callback of a caller who did not ask."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from . import record
+from .. import record
+from ..identity import ContentHash, Key, is_sha256
+from ..sealed import seal, unseal
 from .archive import BLOCK, END, SIZE_LIMIT, padded
-from .identity import ContentHash, Key, is_sha256
-from .sealed import seal, unseal
 
 FILE_NAME = "bundle.json"
 WEIGHTS = "weights.safetensors"

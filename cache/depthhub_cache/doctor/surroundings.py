@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from .filesystem import FileSystem
+from ..filesystem import FileSystem
 from .probes import Finding
 
 _LITTLE = 3_000_000_000

@@ -17,13 +17,16 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import BundleError
+from ..errors import BundleError
 
 BLOCK = 512
 SIZE_LIMIT = 8**11 - 1
 """Bytes of a member at most, 8 GiB: what eleven octal digits can say."""
 
 END = bytes(2 * BLOCK)
+
+Report = Callable[[int, int], None]
+"""Told bytes done, and bytes in all. Raising in it cancels the work; nothing half-made stays behind."""
 
 _CHUNK = 1 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9.]*(?:/[a-z0-9][a-z0-9.]*)*")
@@ -45,6 +48,10 @@ def header(name: str, size: int) -> bytes:
     )
     block = b"".join(fields).ljust(BLOCK, b"\0")
     return block[: _CHECKSUM.start] + b"%06o\0 " % sum(block) + block[_CHECKSUM.stop :]
+
+
+def silent(done: int, total: int) -> None:
+    """The callback of a caller who did not ask."""
 
 
 def padded(size: int) -> int:

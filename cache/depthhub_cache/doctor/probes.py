@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import disk
-from .staging import Staging
+from .. import disk
+from ..staging import Staging
 
 State = Literal["good", "degraded", "broken", "unknown"]
 """degraded: all works, but slower or less safely. broken: something that is needed does not work."""
