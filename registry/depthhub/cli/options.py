@@ -24,6 +24,13 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--offline", action="store_const", const=True, help="use no network (also: HF_HUB_OFFLINE=1)")
 
 
+def add_entries_argument(parser: argparse.ArgumentParser, *, nargs: str, default: str | None = None) -> None:
+    """The entries of the cache that a verb is about, as `targets`; `default` says which, where none is named."""
+    help = f"8 digits or more of a key (see `cache list`), or {SOURCE_HELP}"
+    help = help if default is None else f"default: {default}; {help}"
+    parser.add_argument("targets", nargs=nargs, metavar="KEY|SOURCE", help=help)
+
+
 def add_build_options(parser: argparse.ArgumentParser) -> None:
     """The options of every verb that may have to be told what no shape tells."""
     group = parser.add_argument_group("how to build the model")

@@ -10,7 +10,7 @@ from ..errors import DepthHubError
 from .console import Console, error_json
 from .exit_codes import ExitCode, common_exit_code
 from .in_cache import key_of_text
-from .options import SOURCE_HELP, add_source_options, local_options
+from .options import add_entries_argument, add_source_options, local_options
 from .output import write_json
 
 if TYPE_CHECKING:
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_pin_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "targets",
-        nargs="+",
-        metavar="KEY|SOURCE",
-        help=f"8 digits or more of a key (see `cache list`), or {SOURCE_HELP}",
-    )
+    add_entries_argument(parser, nargs="+")
     add_source_options(parser)
 
 

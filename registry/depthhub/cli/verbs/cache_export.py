@@ -11,17 +11,12 @@ from ..console import Console
 from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..in_cache import key_of_text, name_of
-from ..options import SOURCE_HELP, add_source_options, local_options, path_of
+from ..options import add_entries_argument, add_source_options, local_options, path_of
 from ..output import bytes_text, write_facts, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "targets",
-        nargs="*",
-        metavar="KEY|SOURCE",
-        help=f"8 digits or more of a key (see `cache list`), or {SOURCE_HELP}",
-    )
+    add_entries_argument(parser, nargs="*")
     parser.add_argument("--all", action="store_true", help="every entry")
     parser.add_argument("-o", "--out", required=True, type=path_of, metavar="OUT.tar", help="the file to write")
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")

@@ -10,17 +10,12 @@ from ..console import Console, error_json
 from ..errors import UsageError
 from ..exit_codes import ExitCode, common_exit_code
 from ..in_cache import key_of_text
-from ..options import SOURCE_HELP, add_source_options, local_options
+from ..options import add_entries_argument, add_source_options, local_options
 from ..output import bytes_text, write_json, write_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "targets",
-        nargs="*",
-        metavar="KEY|SOURCE",
-        help=f"8 digits or more of a key (see `cache list`), or {SOURCE_HELP}",
-    )
+    add_entries_argument(parser, nargs="*")
     parser.add_argument("--all", action="store_true", help="every entry")
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     add_source_options(parser)

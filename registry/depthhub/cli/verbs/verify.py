@@ -15,7 +15,7 @@ from ...errors import BrokenEntryError, CacheError, DepthHubError, NotFoundError
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code
 from ..in_cache import key_of_text, name_of
-from ..options import SOURCE_HELP, add_source_options, local_options
+from ..options import add_entries_argument, add_source_options, local_options
 from ..output import write_json, write_table
 
 if TYPE_CHECKING:
@@ -51,12 +51,7 @@ class Target:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "sources",
-        nargs="*",
-        metavar="KEY|SOURCE",
-        help=f"default: everything; 8 digits or more of a key, or {SOURCE_HELP}",
-    )
+    add_entries_argument(parser, nargs="*", default="everything")
     parser.add_argument(
         "--deep", action="store_true", help="read every byte and compare its sha256 (default: records, sizes, headers)"
     )
@@ -79,7 +74,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
                     continue  # removed since it was listed
                 codes.append(console.failure(error))
                 results.append(_failed(target, error, store, deep=args.deep))
-        if not args.sources:
+        if not args.targets:
             for what, path, problem, still in _damages_beside(store, deep=args.deep):
                 broken = BrokenEntryError(f"{what} {path} is broken: {problem}.", path=path)
                 codes.append(console.failure(broken))
@@ -94,9 +89,9 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
 
 def _targets(args: argparse.Namespace, store: Store) -> Iterator[Target]:
-    for source in args.sources:
+    for source in args.targets:
         yield Target(source, None, None)
-    if not args.sources:
+    if not args.targets:
         _require_visible(store.tiers[0].folder("entries"))
         for tier in store.tiers:
             yield from (Target(None, key, tier.entry_folder(key)) for key in tier.keys())  # noqa: SIM118  it is no dict
