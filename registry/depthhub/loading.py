@@ -21,13 +21,11 @@ from depthhub_cache.identity import Key, make_key
 from depthhub_cache.leases import Lease
 from depthhub_cache.store import Store
 
-from .checkpoint.header import read_header
-from .checkpoint.recipe import Recipe
-from .errors import BrokenEntryError, CheckpointError
+from .errors import BrokenEntryError
 from .progress import Progress, Report
 from .steps.decide import decide
+from .steps.find import find_sound, want
 from .steps.located import Located
-from .steps.promised_size import require_encoder
 from .steps.request import Request, SourceLike
 from .steps.resolve import resolve as locate_checkpoint
 
@@ -88,34 +86,7 @@ def from_pretrained(
     )
     from .steps.build import usable_device
 
-    device = usable_device(device)
-    store = request.settings.open_store()
-    with ExitStack() as failed:
-        for attempt in range(_ATTEMPTS):
-            found = ensure_entry(request, store)
-            try:
-                return _open(found, request, store, device)
-            except BrokenEntryError as error:
-                failed.callback(found.lease.release)  # not sooner: it keeps a collection away from the next attempt
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                if attempt > 0:  # the first time a collection may have had it in its hands, and has put it back
-                    store.distrust(found.entry, str(error))
-            except BaseException:
-                found.lease.release()
-                raise
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _open(found: Ensured, request: Request, store: Store, device: str) -> DepthModel:
-    """The model of an entry, which no collection removes while it lives."""
-    from .steps.build import build
-
-    wish = request.settings.map_weights
-    mapped = store.handling_of(found.entry).map if wish is None else wish
-    model = build(found.entry, found.located, device, mapped=mapped)
-    weakref.finalize(model, found.lease.release)
-    return model
+    return _opened(request, request.settings.open_store(), usable_device(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +168,7 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
     if entry := find_sound(wanted, request, store):
         return Ensured(entry, wanted.located, store.lease(entry), cached=True)
 
+    from .steps.keep_budget import keep_budget
     from .steps.make import make
     from .steps.obtain import obtain
 
@@ -219,63 +191,28 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
     return Ensured(entry, wanted.located, lease, cached=False)
 
 
-def find_sound(wanted: Wanted, request: Request, store: Store) -> Entry | None:
-    """The wanted entry if it is there; if the caller wants it verified, one of which every byte is right."""
-    while (entry := find(wanted, store)) and request.verify and not is_sound(entry, request, store):
-        pass  # it is not given again; there may be another one in a tier below
-    return entry
+def _opened(request: Request, store: Store, device: str) -> DepthModel:
+    """The model of the entry that was asked for. What is damaged is set aside, and made again."""
+    from .steps.build import build, should_map
 
-
-def is_sound(entry: Entry, request: Request, store: Store) -> bool:
-    """Whether every byte of `entry` is as it was published; if not, it is not given again."""
-    request.report(Progress(str(request.source), "verifying", 0, entry.record.weights_size))
-    try:
-        store.verify(entry, deep=True)
-    except BrokenEntryError as error:
-        store.distrust(entry, str(error))
-        return False
-    return True
-
-
-def keep_budget(made: Entry, request: Request, store: Store) -> None:
-    """Collect what the standing budget has no room for, now that there is one entry more."""
-    settings = request.settings
-    if settings.max_size is None and settings.max_age is None:
-        return
-    from depthhub_cache.collection import Budget
-
-    collected = store.collect(Budget(max_size=settings.max_size, max_age=settings.max_age), keep=[made.key])
-    for decision in collected.freed:
-        log.info("collected %s %.12s: %s", decision.item.kind, decision.item.name, decision.why)
-
-
-class Wanted(NamedTuple):
-    """A checkpoint, and the recipe and the key of its entry; both None while only a download can tell its hash."""
-
-    located: Located
-    recipe: Recipe | None
-    key: Key | None
-
-
-def want(located: Located, request: Request) -> Wanted:
-    """Decide how to build what was located, and so which entry is wanted."""
-    if located.content_hash is None:
-        return Wanted(located, None, None)
-    recipe = decide(request, located, located.content_hash)
-    return Wanted(located, recipe, make_key(located.content_hash, recipe.to_json()))
-
-
-def find(wanted: Wanted, store: Store) -> Entry | None:
-    """The wanted entry if it is there. Raises MismatchError where it is not of the size that its name promises."""
-    entry = store.get(wanted.key) if wanted.key is not None else None
-    named = wanted.located.entry
-    if entry is not None and named is not None and named.sha256 != wanted.located.content_hash:
-        try:
-            config = read_header(entry.weights).config
-        except CheckpointError:  # gone since
-            return None
-        require_encoder(config, wanted.located, entry.weights)
-    return entry
+    with ExitStack() as failed:
+        for attempt in range(_ATTEMPTS):
+            entry, located, lease, _ = ensure_entry(request, store)
+            try:
+                model = build(entry, located, device, mapped=should_map(entry, request, store))
+            except BrokenEntryError as error:
+                failed.callback(lease.release)  # not sooner: it keeps a collection away from the next attempt
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                if attempt > 0:  # the first time a collection may have had it in its hands, and has put it back
+                    store.distrust(entry, str(error))
+            except BaseException:
+                lease.release()
+                raise
+            else:
+                weakref.finalize(model, lease.release)
+                return model
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _provisional_key(located: Located) -> Key:

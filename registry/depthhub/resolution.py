@@ -11,9 +11,9 @@ from depthhub_cache.entry import Entry
 from depthhub_cache.identity import ContentHash, Key
 
 from .errors import FamilyError, OfflineError
-from .loading import Wanted, find, want
 from .model.config import Build
 from .steps.decide import decide
+from .steps.find import Wanted, find, want
 from .steps.located import HubCheckpoint, Located
 from .steps.request import Request, SourceLike
 from .steps.resolve import resolve as locate_checkpoint

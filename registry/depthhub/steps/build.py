@@ -11,6 +11,7 @@ import torch
 
 from depthhub_cache.entry import Entry, broken, unreadable
 from depthhub_cache.identity import make_key
+from depthhub_cache.store import Store
 
 from ..checkpoint.converted import read_converted
 from ..checkpoint.header import ConvertedHeader
@@ -19,6 +20,7 @@ from ..errors import CheckpointError, OptionError
 from ..model.assign import AssignError, assign
 from ..provenance import Provenance
 from .located import Located
+from .request import Request
 
 
 def usable_device(device: torch.device | str) -> str:
@@ -33,6 +35,12 @@ def usable_device(device: torch.device | str) -> str:
     if found.type == "meta":
         raise OptionError("device 'meta' holds no numbers: nothing loads to it.", option="device", value=device)
     return "cpu" if found.type == "cpu" else str(found)
+
+
+def should_map(entry: Entry, request: Request, store: Store) -> bool:
+    """Whether to map the weights or to read them: as the setting says, else as the file system wants."""
+    wish = request.settings.map_weights
+    return store.handling_of(entry).map if wish is None else wish
 
 
 def build(entry: Entry, located: Located, device: str, *, mapped: bool) -> DepthModel:

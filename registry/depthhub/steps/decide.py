@@ -122,7 +122,7 @@ def _from_surroundings(request: Request, located: Located) -> Build:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=7)
+    warnings.warn(message, UserWarning, stacklevel=8)
 
 
 def _words(build: Build | None) -> str:

@@ -1,0 +1,65 @@
+"""Which entry is wanted, and whether it is there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from depthhub_cache.entry import Entry
+from depthhub_cache.identity import Key, make_key
+from depthhub_cache.store import Store
+
+from ..checkpoint.header import read_header
+from ..checkpoint.recipe import Recipe
+from ..errors import BrokenEntryError, CheckpointError
+from ..progress import Progress
+from .decide import decide
+from .located import Located
+from .promised_size import require_encoder
+from .request import Request
+
+
+class Wanted(NamedTuple):
+    """A checkpoint, and the recipe and the key of its entry; both None while only a download can tell its hash."""
+
+    located: Located
+    recipe: Recipe | None
+    key: Key | None
+
+
+def want(located: Located, request: Request) -> Wanted:
+    """Decide how to build what was located, and so which entry is wanted."""
+    if located.content_hash is None:
+        return Wanted(located, None, None)
+    recipe = decide(request, located, located.content_hash)
+    return Wanted(located, recipe, make_key(located.content_hash, recipe.to_json()))
+
+
+def find(wanted: Wanted, store: Store) -> Entry | None:
+    """The wanted entry if it is there. Raises MismatchError where it is not of the size that its name promises."""
+    entry = store.get(wanted.key) if wanted.key is not None else None
+    named = wanted.located.entry
+    if entry is not None and named is not None and named.sha256 != wanted.located.content_hash:
+        try:
+            config = read_header(entry.weights).config
+        except CheckpointError:  # gone since
+            return None
+        require_encoder(config, wanted.located, entry.weights)
+    return entry
+
+
+def find_sound(wanted: Wanted, request: Request, store: Store) -> Entry | None:
+    """The wanted entry if it is there; if the caller wants it verified, one of which every byte is right."""
+    while (entry := find(wanted, store)) and request.verify and not _is_sound(entry, request, store):
+        pass  # it is not given again; there may be another one in a tier below
+    return entry
+
+
+def _is_sound(entry: Entry, request: Request, store: Store) -> bool:
+    """Whether every byte of `entry` is as it was published; if not, it is not given again."""
+    request.report(Progress(str(request.source), "verifying", 0, entry.record.weights_size))
+    try:
+        store.verify(entry, deep=True)
+    except BrokenEntryError as error:
+        store.distrust(entry, str(error))
+        return False
+    return True
