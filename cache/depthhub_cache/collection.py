@@ -35,6 +35,10 @@ class Budget:
     max_size: int | None = None
     max_age: float | None = None
 
+    def __post_init__(self) -> None:
+        if (self.max_size or 0) < 0 or (self.max_age or 0) < 0:
+            raise ValueError("a budget cannot be negative")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
@@ -88,7 +92,7 @@ def collect(tier: Tier, budget: Budget, *, dry_run: bool, keep: Names[str], swep
         why = _why_to_remove(item, budget, total, now)
         if why is None:
             continue
-        held = "made just now" if item.name in keep else why_held(tier, item)
+        held = "made just now" if item.name in keep else why_held(tier, item.kind, item.name)
         if held is None and not dry_run:
             with lock(Key(item.name)) if item.kind == "entry" else nullcontext():
                 held = _remove(tier, item)
@@ -101,9 +105,11 @@ def collect(tier: Tier, budget: Budget, *, dry_run: bool, keep: Names[str], swep
     return Collected(freed=tuple(freed), spared=tuple(spared), swept=swept, bytes=total, dry_run=dry_run)
 
 
-def reclaimable(tier: Tier) -> int:
-    """Bytes that a collection could free at most, now."""
-    return sum(item.bytes for item in all_items(tier) if why_held(tier, item) is None)
+def sizes(tier: Tier) -> tuple[int, int]:
+    """Bytes of all that can be collected at some time, and of what can be now."""
+    items = list(all_items(tier))
+    free = [item for item in items if why_held(tier, item.kind, item.name) is None]
+    return sum(item.bytes for item in items), sum(item.bytes for item in free)
 
 
 def all_items(tier: Tier) -> Iterator[Item]:
@@ -122,13 +128,13 @@ def last_use(tier: Tier, key: Key) -> float:
     return max(_time_of(tier.entry_folder(key)), _time_of(tier.folder("used") / key))
 
 
-def why_held(tier: Tier, item: Item) -> str | None:
-    """Why an item may not be removed now, in words."""
-    if item.kind != "entry":
+def why_held(tier: Tier, kind: Kind, name: str) -> str | None:
+    """Why something may not be removed now, in words."""
+    if kind != "entry":
         return None
-    if os.path.lexists(tier.folder("pins") / item.name):
+    if os.path.lexists(tier.folder("pins") / name):
         return "pinned"
-    owner = next(leases.holders(tier.folder("leases"), Key(item.name)), None)
+    owner = next(leases.holders(tier.folder("leases"), Key(name)), None)
     return None if owner is None else f"in use by process {owner.pid} on {owner.host}"
 
 
@@ -149,7 +155,7 @@ def _remove(tier: Tier, item: Item) -> str | None:
     try:
         if not disk.take_away(item.path, taken):
             return _GONE
-        held = why_held(tier, item)
+        held = why_held(tier, item.kind, item.name)
         if held is not None and disk.publish_folder(taken, item.path):
             return held
     except CacheError as error:

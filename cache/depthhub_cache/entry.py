@@ -116,6 +116,7 @@ def unreadable(folder: Path, error: OSError) -> CacheError:
 def broken(folder: Path, what: str) -> BrokenEntryError:
     """The error that says `what` is wrong with the entry in `folder`, and what to do."""
     return BrokenEntryError(
-        f"The entry {folder} is broken: {what}. `depthhub verify` sets it aside; it is made again when it is needed.",
+        f"The entry {folder} is broken: {what}. `depthhub verify` sets it aside, unless it lies in a tier that is only "
+        "read; it is made again when it is needed.",
         path=folder,
     )

@@ -48,6 +48,8 @@ class Lease:
 
 def take(leases: Path, key: Key) -> Lease:
     """A lease of the entry `key`; a lease of nothing where it cannot be written."""
+    if not is_sha256(key):
+        raise ValueError(f"{key!r} is not a sha256: 64 lower-case hex digits")
     path = leases / f"{key}.{Owner.current().unique_name()}"
     try:
         disk.make_file(path)

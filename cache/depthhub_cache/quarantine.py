@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -60,6 +61,24 @@ def _note(place: Path, reason: str, *, tmp: Path, of: Path) -> None:
             staging.place(_REASON, place / _REASON)
     except CacheError as error:
         log.debug("the reason is not noted: %s", error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """Something in the quarantine. since: ISO 8601, UTC. bytes: what it takes of the disk."""
+
+    path: Path
+    bytes: int
+    since: str
+    reason: str
+
+
+def set_aside_in(quarantine: Path) -> Iterator[SetAside]:
+    """Everything in the quarantine, with its reason."""
+    for path in all_set_aside(quarantine):
+        with suppress(OSError):  # gone since
+            since = datetime.fromtimestamp(path.lstat().st_mtime, timezone.utc).isoformat(timespec="seconds")
+            yield SetAside(path=path, bytes=disk.tree_size(path), since=since, reason=reason_of(path))
 
 
 def reason_of(place: Path) -> str:

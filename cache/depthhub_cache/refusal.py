@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import CacheError, CacheNotWritableError
 from .space import free_bytes
 
-_ELSEWHERE = "name another folder with DEPTHHUB_CACHE or cache_dir"
+_ELSEWHERE = "name another folder (of the cache: with DEPTHHUB_CACHE or cache_dir)"
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def _not_writable(path: Path, error: OSError) -> CacheNotWritableError:
         why, advice = "it was removed while it was in use", "Try again."
     else:
         why, advice = (error.strerror or type(error).__name__), f"Mend that, or {_ELSEWHERE}."
-    return CacheNotWritableError(f"Cannot write to the cache at {path}: {why}. {advice}", path=path, free=free)
+    return CacheNotWritableError(f"Cannot write to {path}: {why}. {advice}", path=path, free=free)
 
 
 def _in_the_way(path: Path) -> Path:

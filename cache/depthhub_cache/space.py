@@ -17,15 +17,21 @@ def free_bytes(path: Path) -> int | None:
     return None
 
 
-def no_space(path: Path, *, needed: int, free: int, reclaimable: int) -> NoSpaceError:
-    """The error that says how much room is missing at `path`, and what a collection could free."""
-    if reclaimable:
-        advice = f"`depthhub cache gc --max-size 0` would free {reclaimable:,}; make room, or name another folder"
+def no_space(path: Path, *, needed: int, free: int, held: int, reclaimable: int) -> NoSpaceError:
+    """The error that says how much room is missing at `path`, and what a collection could free.
+
+    held: bytes of all that can be collected at some time; reclaimable: now.
+    """
+    missing = needed - free
+    if missing <= reclaimable:
+        may_stay = max(0, held - missing) // 10**6
+        advice = f"`depthhub cache gc --max-size {may_stay}MB` would free enough of {reclaimable:,}; do that, or name"
     else:
-        advice = "A collection would free nothing; make room, or name another folder"
+        advice = f"A collection would free {f'only {reclaimable:,}' if reclaimable else 'nothing'}; make room, or name"
+    advice += " another folder"
     return NoSpaceError(
-        f"Cannot write to the cache at {path}: {needed:,} bytes are needed and {free:,} are free, so "
-        f"{needed - free:,} are missing. {advice} with DEPTHHUB_CACHE or cache_dir.",
+        f"Cannot write to {path}: {needed:,} bytes are needed and {free:,} are free, so "
+        f"{missing:,} are missing. {advice} with DEPTHHUB_CACHE or cache_dir.",
         path=path,
         free=free,
         needed=needed,

@@ -33,6 +33,7 @@ from .verification import is_broken, verify_entry
 
 if TYPE_CHECKING:  # what a hit does not need is imported when it is needed
     from .collection import Budget, Collected
+    from .quarantine import SetAside
     from .usage import Usage
 
 log = logging.getLogger("depthhub_cache")
@@ -50,8 +51,8 @@ class Store:
     """
 
     def __init__(self, root: Path, *, below: Sequence[Path] = (), lock_timeout: float = 300.0) -> None:
-        self.root = root
-        self.tiers = (Tier(root), *map(Tier, below))
+        self.root = Path(root)
+        self.tiers = (Tier(self.root), *map(Tier, below))
         self._own = self.tiers[0]
         self._tmp = self._own.folder("tmp")
         self._lock_timeout = lock_timeout
@@ -91,7 +92,10 @@ class Store:
 
     @contextmanager
     def stage(self) -> Iterator[Staging]:
-        """A directory of one's own to write files in before they are published; it is gone after the context."""
+        """A directory of one's own to write files in (`with staging.file(name) as file`) before they are published.
+
+        It is gone after the context, with all that was not published.
+        """
         with Staging(self._tmp) as staging:
             with suppress(CacheNotWritableError):  # what is wrong will show in what was asked for
                 label.put(self.root, staging)
@@ -175,6 +179,16 @@ class Store:
         """
         return self._quarantine(path, path, reason, still)
 
+    def set_aside(self) -> Iterator[SetAside]:
+        """What lies in the quarantine, since when and why."""
+        from . import quarantine
+
+        return quarantine.set_aside_in(self._own.folder("quarantine"))
+
+    def clear_quarantine(self) -> int:
+        """Remove all that was set aside; bytes freed."""
+        return sum(self._delete(item.path) for item in self.set_aside())
+
     def handling_of(self, entry: Entry) -> Handling:
         """Whether to map or to read what lies where `entry` is, by what was found out there."""
         return remembered_or_facts(entry.path, self.recall)
@@ -209,6 +223,18 @@ class Store:
     def is_pinned(self, key: Key) -> bool:
         return os.path.lexists(self._pin(key))
 
+    def why_held(self, key: Key) -> str | None:
+        """Why no collection removes the entry `key` now, in words: it is pinned, or in use; None: nothing holds it."""
+        from . import collection
+
+        return collection.why_held(self._own, "entry", key)
+
+    def last_use(self, key: Key) -> datetime:
+        """When the entry `key` was used last, or was made, as far as it could be noted."""
+        from . import collection
+
+        return datetime.fromtimestamp(collection.last_use(self._own, key), timezone.utc)
+
     def collect(self, budget: Budget, *, dry_run: bool = False, keep: Sequence[Key] = ()) -> Collected:
         """Remove rubbish, then what `budget` has no room for, the longest unused first; neither leased nor pinned.
 
@@ -227,7 +253,8 @@ class Store:
         if free is not None and free < needed:
             from . import collection
 
-            raise no_space(self.root, needed=needed, free=free, reclaimable=collection.reclaimable(self._own))
+            held, reclaimable = collection.sizes(self._own)
+            raise no_space(self.root, needed=needed, free=free, held=held, reclaimable=reclaimable)
 
     # refs
 

@@ -51,7 +51,7 @@ def measure(tier: Tier) -> Usage:
     tmp = tier.folder("tmp")
     rubbish = set(abandoned_directories(tmp))
     return Usage(
-        entries=_area(_on_shelves(tier.folder("entries"))),
+        entries=_area(map(tier.entry_folder, tier.keys())),
         pinned=len(children(tier.folder("pins"))),
         refs=_area(ref_files(tier.folder("refs"))),
         checkpoints=_area(_on_shelves(tier.folder("checkpoints"))),

@@ -168,9 +168,9 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
     if entry := find_sound(wanted, request, store):
         return Ensured(entry, wanted.located, store.lease(entry), cached=True)
 
-    from .steps.keep_budget import keep_budget
     from .steps.make import make
     from .steps.obtain import obtain
+    from .steps.room import keep_budget
 
     def waiting(whom: str) -> None:
         request.report(Progress(wanted.located.source, "waiting", detail=whom))
@@ -187,7 +187,7 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
             with lease.unless_failed():
                 entry = make(obtained, wanted.located, recipe, request, store, staging)
         store.sweep()  # what processes that died have left
-    keep_budget(entry, request, store)
+    keep_budget(request, store, keep=[entry.key])
     return Ensured(entry, wanted.located, lease, cached=False)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.cache import samples
 
-from depthhub_cache import archive
+from depthhub_cache.bundles import archive
 from depthhub_cache.bundles.manifest import Manifest
 from depthhub_cache.bundles.packing import export_bundle
 from depthhub_cache.bundles.unpacking import import_bundle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -54,9 +55,21 @@ def test_the_message_says_what_is_missing_and_what_a_collection_would_free(mount
     assert error.free == shutil.disk_usage(root).free
     for number in (2_000_000, error.free, error.missing, error.reclaimable):
         assert f"{number:,}" in str(error)
-    assert "depthhub cache gc --max-size 0" in str(error)
+    assert "A collection would free only" in str(error)
     assert "DEPTHHUB_CACHE or cache_dir" in str(error)
     lease.release()
+
+
+def test_the_advice_names_a_size_that_makes_just_enough_room(mount: Mount) -> None:
+    root = mount("size=20m")
+    store = Store(root / "cache")
+    for number in range(3):
+        publish(store, number, data=weights_of(number, 4_000_000))
+    needed = shutil.disk_usage(root).free + 3_000_000
+    error = refused(store, needed)
+    [told] = re.findall(r"cache gc --max-size (\d+)MB", str(error))
+    assert len(store.collect(Budget(max_size=int(told) * 10**6)).freed) == 1
+    store.require_space(needed)
 
 
 def test_where_a_collection_frees_nothing_the_message_says_so(mount: Mount) -> None:

@@ -59,7 +59,8 @@ def test_a_repository_travels_with_what_the_hub_said_of_it(
     assert depthhub("pull", "me/forest@main", *V2).code == 0
     here = depth_of("me/forest@main", cache)
     exported = depthhub("cache", "export", "me/forest@main", *V2, "-o", out, "--json").json
-    assert [ref.partition("127")[0] for ref in exported["refs"]] == ["hub:http://"]
+    # under the name that was asked for, and under the file's own
+    assert [ref.partition("me/forest/")[2] for ref in sorted(exported["refs"])] == ["@main", "tiny.pth@main"]
     local_hub.close()
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
     with pytest.raises(OfflineError):
@@ -70,6 +71,10 @@ def test_a_repository_travels_with_what_the_hub_said_of_it(
     ]
     assert imported["refs"] == exported["refs"]
     assert np.array_equal(depth_of("me/forest@main", elsewhere), here)
+    assert np.array_equal(depth_of("me/forest/tiny.pth", elsewhere), here)
+    monkeypatch.delenv("HF_ENDPOINT")
+    with pytest.raises(OfflineError, match="It is known as of HF_ENDPOINT=http://127"):
+        depth_of("me/forest@main", elsewhere)
     assert depthhub("verify", "--deep", "--cache-dir", elsewhere).code == 0
 
 

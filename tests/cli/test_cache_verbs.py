@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def weights(depthhub, tiny) -> Path:
     """The converted file of `tiny`, pulled as V2."""
     (pulled,) = depthhub("pull", tiny, *V2, "--json").json
     return Path(pulled["path"])
+
+
+@pytest.fixture
+def pulled(weights: Path) -> str:
+    """The key of that entry."""
+    return weights.parent.name
 
 
 def flip_a_bit(path: Path) -> None:
@@ -570,3 +577,80 @@ def test_cache_info_says_the_budget_and_what_is_below(depthhub, tiny, tmp_path, 
     assert "1.5 days" in text
     assert f"below: {tmp_path / 'below'}" in text
     assert not cache.exists()
+
+
+# what is held, what lies below, what was set aside
+
+
+def test_remove_asks_for_force_where_an_entry_is_pinned(depthhub, pulled, cache):
+    assert depthhub("cache", "pin", pulled).code == 0
+    refused = depthhub("cache", "remove", pulled)
+    assert refused.code == 8
+    assert "is pinned. --force removes it all the same" in refused.err
+    assert depthhub("cache", "remove", pulled, "-n").code == 8
+    assert depthhub("cache", "remove", pulled, "--force").code == 0
+    assert Store(cache).is_pinned(pulled) is False
+    assert list(Store(cache).keys()) == []
+
+
+def test_remove_asks_for_force_where_a_process_has_an_entry_open(depthhub, pulled, cache):
+    store = Store(cache)
+    lease = store.lease(store.get(pulled))
+    assert "is in use by process" in depthhub("cache", "remove", pulled).err
+    lease.release()
+    assert depthhub("cache", "remove", pulled).code == 0
+
+
+def test_remove_says_that_a_tier_below_is_only_read(depthhub, pulled, cache, tmp_path):
+    roots = f"{tmp_path / 'own'}{os.pathsep}{cache}"
+    refused = depthhub("cache", "remove", pulled, "--cache-dir", roots)
+    assert refused.code == 8
+    assert "in a tier that is only read; it is not removed" in refused.err
+    assert "0 removed" in depthhub("cache", "remove", "--all", "--cache-dir", roots).err
+    [entry] = depthhub("cache", "list", "--json", "--cache-dir", roots).json
+    assert entry["held"] == f"read only, in {cache}"
+    assert Store(cache).get(pulled) is not None
+
+
+def test_list_says_when_an_entry_was_used_and_what_holds_it(depthhub, pulled, cache):
+    depthhub("cache", "pin", pulled)
+    [entry] = depthhub("cache", "list", "--json").json
+    assert entry["held"] == "pinned"
+    assert datetime.now(timezone.utc) - datetime.fromisoformat(entry["last_used"]) < timedelta(minutes=5)
+    table = depthhub("cache", "list").out
+    assert "LAST USED" in table
+    assert "just now" in table
+    assert "pinned" in table
+
+
+def test_the_quarantine_is_listed_with_its_reasons_and_cleared(depthhub, pulled, cache):
+    assert "is empty" in depthhub("cache", "quarantine").err
+    Store(cache).get(pulled).weights.write_bytes(b"cut")
+    assert depthhub("verify", "--dry-run").code == 6
+    assert depthhub("cache", "quarantine", "--json").json == []
+    assert depthhub("verify").code == 6
+    [item] = depthhub("cache", "quarantine", "--json").json
+    assert "3 bytes instead of" in item["reason"]
+    assert item["path"].startswith(str(cache / "v1" / "quarantine" / pulled))
+    assert "3 bytes instead of" in depthhub("cache", "quarantine").out
+    assert "freed" in depthhub("cache", "quarantine", "--clear").err
+    assert depthhub("cache", "quarantine", "--json").json == []
+
+
+def test_a_cache_that_is_no_folder_is_not_called_empty(depthhub, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for verb in ("list", "info"):
+        assert depthhub("cache", verb, "--cache-dir", tmp_path / "file").code == 8
+    assert depthhub("verify", "--cache-dir", tmp_path / "file").code == 8
+    assert depthhub("cache", "list", "--cache-dir", tmp_path / "not yet there").code == 0
+
+
+def test_info_tells_a_tier_below_that_is_not_there(depthhub, cache, tmp_path):
+    roots = f"{cache}{os.pathsep}{tmp_path / 'mistyped'}"
+    assert "not there, or hidden" in depthhub("cache", "info", "--cache-dir", roots).out
+
+
+def test_info_counts_no_strange_things_as_entries(depthhub, pulled, cache):
+    (cache / "v1" / "entries" / "stray").mkdir()
+    (cache / "v1" / "entries" / "stray" / "file").write_text("x")
+    assert depthhub("cache", "info", "--json").json["entries"]["count"] == 1

@@ -30,7 +30,7 @@ SABOTAGE = {
         "deep verification finds nothing",
     ),
     "flip --loads": (  # verify=True believes everything
-        "from depthhub import loading\nloading.is_sound = lambda *_: True",
+        "from depthhub.steps import find\nfind._is_sound = lambda *_: True",
         "a wrong model",
     ),
     "machine": (  # a collection goes by the wrong end of its list

@@ -93,6 +93,8 @@ def space(root: Path) -> Finding:
         usage = shutil.disk_usage(place)
     except OSError as error:
         return Finding(name, "unknown", f"The free space cannot be told: {error.strerror}.")
+    if _is_read_only(place):
+        return Finding(name, "good", "The file system is read-only: how much is free does not matter.")
     if not usage.total:  # buckets, and other places without an end
         return Finding(name, "unknown", "The file system does not tell its free space.")
     if _has_no_names_left(place):
@@ -104,6 +106,10 @@ def space(root: Path) -> Finding:
     if usage.free < _LITTLE:
         return Finding(name, "degraded", f"{free}: a large model takes up to 3 GB while it is made.", make_room)
     return Finding(name, "good", f"{free}.")
+
+
+def _is_read_only(place: Path) -> bool:
+    return hasattr(os, "statvfs") and bool(os.statvfs(place).f_flag & os.ST_RDONLY)
 
 
 def reading(root: Path) -> Finding:

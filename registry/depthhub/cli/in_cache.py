@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -68,3 +69,18 @@ def fact_of(entry: Entry, *names: str) -> str | None:
     for name in names:
         value = value.get(name) if isinstance(value, Mapping) else None
     return None if value is None else str(value)
+
+
+def require_visible(store: Store) -> None:
+    """Raises CacheError where the entries are hidden from us: of those nobody can say what they are."""
+    from depthhub_cache.entry import unreadable
+
+    entries = store.tiers[0].folder("entries")
+    try:
+        if os.path.lexists(store.root):
+            os.scandir(store.root).close()
+            os.scandir(entries).close()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise unreadable(entries, error) from error

@@ -41,6 +41,7 @@ VERBS = (
             Verb("list", "the entries of the cache"),
             Verb("remove", "remove entries"),
             Verb("gc", "remove rubbish, and what the budget has no room for"),
+            Verb("quarantine", "what failed verification, and why"),
             Verb("pin", "let no collection remove an entry"),
             Verb("unpin", "let it be removed when its time comes"),
             Verb("export", "entries as one file, for machines without a network"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -39,12 +40,15 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     if remembered is not None and (remembered.config_asked or offline or not _needs_config(entry, request)):
         return remembered
     if offline:
-        found = _in_the_hubs_own_cache(wanted, entry, request)
+        found = _in_the_hubs_own_cache(wanted, entry, request, store)
         remember(found, store)
         return found
     located = _ask_the_hub(wanted, entry, request)
     log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
     remember(located, store)
+    if wanted.filename is None:  # asked for by its own name, the file is the same
+        named = replace(wanted, filename=located.filename)
+        remember(replace(located, ref=ref_name(named, request)), store)
     return located
 
 
@@ -194,7 +198,9 @@ def _confirm_hint(entry: CatalogEntry | None, wanted: HubFile, remote: RemoteFil
         )
 
 
-def _in_the_hubs_own_cache(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> HubCheckpoint:
+def _in_the_hubs_own_cache(
+    wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store
+) -> HubCheckpoint:
     from .. import hub
 
     damaged = ""
@@ -207,9 +213,22 @@ def _in_the_hubs_own_cache(wanted: HubFile, entry: CatalogEntry | None, request:
             damaged = f" The copy in the Hub's own cache, {found.path}, is damaged (sha256 {content_hash})."
     raise OfflineError(
         f"{request.source} was never resolved on this machine, and the network may not be used "
-        f"(offline=True or HF_HUB_OFFLINE).{damaged} Run `depthhub pull` once with a network.",
+        f"(offline=True or HF_HUB_OFFLINE).{damaged}{_known_elsewhere(wanted, request, store)} "
+        "Run `depthhub pull` once with a network.",
         source=str(request.source),
     )
+
+
+def _known_elsewhere(wanted: HubFile, request: Request, store: Store) -> str:
+    """What else may be the reason that nothing is known: another address of the Hub, or a damaged memory."""
+    if any(store.broken_refs()):
+        return " Some of what was remembered is damaged; `depthhub verify` says what."
+    name = ref_name(wanted, request).partition(f"{wanted.repo_type}/{wanted.repo_id}/")
+    for other, _ in store.refs():
+        endpoint, place, rest = other.removeprefix("hub:").partition(f"{wanted.repo_type}/{wanted.repo_id}/")
+        if other.startswith("hub:") and (place, rest) == name[1:]:
+            return f" It is known as of HF_ENDPOINT={endpoint.rstrip('/') or DEFAULT_ENDPOINT}; set that."
+    return ""
 
 
 def _is_as_named(found: CachedFile, content_hash: ContentHash) -> bool:

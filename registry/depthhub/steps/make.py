@@ -23,6 +23,7 @@ from .located import Located
 from .obtain import Obtained
 from .promised_size import require_encoder
 from .request import Request
+from .room import require_room
 
 log = logging.getLogger("depthhub")
 
@@ -41,7 +42,7 @@ def make(
     for decision in checkpoint.decisions:
         log.info("%s: %s", located.source, decision)
     log.info("inferred from %d tensors: %s", len(checkpoint.tensors), converted.config.summary())
-    store.require_space(bytes_of(converted))
+    require_room(bytes_of(converted), request, store)
     with staging.file(WEIGHTS) as staged:
         write_converted(
             staged.write,

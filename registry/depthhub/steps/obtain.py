@@ -20,6 +20,7 @@ from .hub_file import remember
 from .local_file import forget
 from .located import HubCheckpoint, LocalCheckpoint, Located
 from .request import Request
+from .room import require_room
 
 log = logging.getLogger("depthhub")
 
@@ -100,7 +101,7 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
             source=located.source,
         )
     if located.size is not None:
-        store.require_space(located.size + _converted_size(located.size, request))
+        require_room(located.size + _converted_size(located.size, request), request, store)
     name = f"{located.content_hash}.part" if located.content_hash else "checkpoint.part"
     seeds = list(store.abandoned(name)) if located.content_hash else []
     last = len(located.commits) - 1

@@ -10,7 +10,7 @@ from ...errors import NotFoundError
 from ..console import Console
 from ..errors import UsageError
 from ..exit_codes import ExitCode
-from ..in_cache import key_of_text, name_of
+from ..in_cache import fact_of, key_of_text, name_of
 from ..options import add_entries_argument, add_source_options, local_options, path_of
 from ..output import bytes_text, write_facts, write_json
 
@@ -51,7 +51,12 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
                 "answers of the Hub": len(made.refs),
             }
         )
-    console.note(f"Compare the sha256 where it arrives; there, `depthhub cache import {args.out.name}`.")
+    console.note(
+        f"Compare the sha256 where it arrives; there, `depthhub cache import {args.out.name}`, then HF_HUB_OFFLINE=1."
+    )
+    local = [name_of(entry) for entry in made.entries if not fact_of(entry, "repo_id")]
+    if local:
+        console.warning(f"made from files, which are needed beside their entries there too: {', '.join(local)}")
     return ExitCode.DONE
 
 

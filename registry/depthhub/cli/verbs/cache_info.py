@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from ...settings import Settings
 from ..console import Console
 from ..exit_codes import ExitCode
-from ..in_cache import fact_of
+from ..in_cache import fact_of, require_visible
 from ..options import add_cache_option
 from ..output import Cell, bytes_text, to_json, write_facts, write_json
 
 if TYPE_CHECKING:
     from depthhub_cache.store import Store
+    from depthhub_cache.tier import Tier
     from depthhub_cache.usage import Area, Usage
 
     from ...hub import ClientCache
@@ -26,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> ExitCode:  # noqa: ARG001  every verb has this signature
     settings: Settings = args.settings
     store = settings.open_store()
+    require_visible(store)
     usage, clients = store.usage(), _client_cache(store)
-    below = {str(tier.root): sum(1 for _ in tier.keys()) for tier in store.tiers[1:]}  # noqa: SIM118  it is no dict
+    below = {str(tier.root): _below(tier) for tier in store.tiers[1:]}
     if args.json:
         budget = {"max_size": settings.max_size, "max_age": settings.max_age}
         facts = {"path": store.root, "bytes": usage.bytes, **to_json(usage), "below": below, "budget": budget}
@@ -49,7 +52,7 @@ def _client_cache(store: Store) -> ClientCache | None:
 
 
 def _facts(
-    store: Store, usage: Usage, below: dict[str, int], clients: ClientCache | None, settings: Settings
+    store: Store, usage: Usage, below: dict[str, int | None], clients: ClientCache | None, settings: Settings
 ) -> dict[str, Cell]:
     facts: dict[str, Cell] = {
         "path": str(store.root),
@@ -67,7 +70,18 @@ def _facts(
         if clients
         else None,
     }
-    return {**facts, **{f"below: {root}": f"{count} entries, read only" for root, count in below.items()}}
+    for root, count in below.items():
+        facts[f"below: {root}"] = "not there, or hidden" if count is None else f"entries {count}, read only"
+    return facts
+
+
+def _below(tier: Tier) -> int | None:
+    """How many entries a tier has that is only read; None where it is not there, likely mistyped, or hidden."""
+    try:
+        os.scandir(tier.root).close()
+    except OSError:
+        return None
+    return sum(1 for _ in tier.keys())  # noqa: SIM118  it is no dict
 
 
 def _text(area: Area) -> str:

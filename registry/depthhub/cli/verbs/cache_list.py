@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..console import Console
 from ..exit_codes import ExitCode
-from ..in_cache import fact_of, name_of
+from ..in_cache import fact_of, name_of, require_visible
 from ..options import add_cache_option
 from ..output import age_text, bytes_text, write_json, write_table
 
 if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
+    from depthhub_cache.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,24 +21,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
-    entries = sorted(args.settings.open_store().entries(), key=lambda entry: (name_of(entry), entry.key))
+    store = args.settings.open_store()
+    require_visible(store)
+    entries = sorted(store.entries(), key=lambda entry: (name_of(entry), entry.key))
     if args.json:
-        write_json([{"key": entry.key, "path": entry.weights, "record": entry.record} for entry in entries])
+        write_json([_facts(entry, store) for entry in entries])
     else:
-        write_table(("NAME", "BUILD", "DTYPE", "SIZE", "KEY", "CONVERTED"), [_row(entry) for entry in entries])
+        header = ("NAME", "BUILD", "DTYPE", "SIZE", "KEY", "LAST USED", "STATE")
+        write_table(header, [_row(entry, store) for entry in entries])
     if not entries:
-        console.note(f"The cache {args.settings.cache_dir} is empty.")
+        console.note(f"The cache {store.root} is empty.")
     return ExitCode.DONE
 
 
-def _row(entry: Entry) -> tuple[str | None, ...]:
+def _facts(entry: Entry, store: Store) -> dict[str, Any]:
+    facts = {"key": entry.key, "path": entry.weights, "record": entry.record}
+    return {**facts, "last_used": store.last_use(entry.key).isoformat(timespec="seconds"), "held": _state(entry, store)}
+
+
+def _row(entry: Entry, store: Store) -> tuple[str | None, ...]:
     as_released = "as released" if "recipe" in entry.record.about else None
-    size = bytes_text(entry.record.weights_size)
+    depth = fact_of(entry, "recipe", "build", "max_depth")
+    family = fact_of(entry, "recipe", "build", "family")
     return (
         name_of(entry),
-        fact_of(entry, "recipe", "build", "family"),
+        f"{family}, up to {float(depth):g} m" if family and depth else family,
         fact_of(entry, "recipe", "dtype") or as_released,
-        size,
+        bytes_text(entry.record.weights_size),
         entry.key[:12],
-        age_text(entry.record.created_at),
+        age_text(store.last_use(entry.key).isoformat()) if _is_own(entry, store) else None,
+        _state(entry, store),
     )
+
+
+def _state(entry: Entry, store: Store) -> str | None:
+    """What keeps an entry from being collected; where it lies, if that is a tier below."""
+    if not _is_own(entry, store):
+        return f"read only, in {entry.path.parents[3]}"
+    return store.why_held(entry.key)
+
+
+def _is_own(entry: Entry, store: Store) -> bool:
+    return entry.path == store.tiers[0].entry_folder(entry.key)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...errors import DepthHubError
+from ...errors import CacheError, DepthHubError
 from ..console import Console, error_json
 from ..errors import UsageError
 from ..exit_codes import ExitCode, common_exit_code
@@ -13,10 +13,15 @@ from ..in_cache import key_of_text
 from ..options import add_entries_argument, add_source_options, local_options
 from ..output import bytes_text, write_json, write_table
 
+if TYPE_CHECKING:
+    from depthhub_cache.identity import Key
+    from depthhub_cache.store import Store
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_entries_argument(parser, nargs="*")
     parser.add_argument("--all", action="store_true", help="every entry")
+    parser.add_argument("--force", action="store_true", help="also what is pinned, or what a running process has open")
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     add_source_options(parser)
 
@@ -28,12 +33,15 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     options = local_options(args)
     results: list[dict[str, Any]] = []
     codes = [ExitCode.DONE]
-    for target in args.targets or list(store.keys()):
+    for target in args.targets or list(store.tiers[0].keys()):
         try:
             key = key_of_text(target, store, **options)
+            _require_free(key, store, force=args.force)
             entry = store.get(key)
             size = entry.record.weights_size if entry else None
             freed = 0 if args.dry_run else store.remove(key)
+            if not args.dry_run:
+                store.unpin(key)
         except DepthHubError as error:
             codes.append(console.failure(error))
             results.append({"target": target, "key": None, "error": error_json(error)})
@@ -47,3 +55,13 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     verb = "would be removed" if args.dry_run else f"removed, {bytes_text(sum(r['freed'] for r in removed))} freed"
     console.note(f"{len(removed)} {verb}.")
     return common_exit_code(codes)
+
+
+def _require_free(key: Key, store: Store, *, force: bool) -> None:
+    """Raises CacheError where the entry is not ours to remove, or is held and nobody said --force."""
+    folder = store.folder_of(key)
+    if not folder.is_relative_to(store.root / "v1"):
+        raise CacheError(f"The entry {folder} lies in a tier that is only read; it is not removed.", path=folder)
+    held = None if force else store.why_held(key)
+    if held is not None:
+        raise CacheError(f"The entry {folder} is {held}. --force removes it all the same.", path=folder)

@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Literal
 from ...errors import BrokenEntryError, CacheError, DepthHubError, NotFoundError
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code
-from ..in_cache import key_of_text, name_of
+from ..in_cache import key_of_text, name_of, require_visible
 from ..options import add_entries_argument, add_source_options, local_options
 from ..output import write_json, write_table
 
 if TYPE_CHECKING:
     from depthhub_cache.identity import Key
     from depthhub_cache.store import Store
+
+_EXPLANATION = """\
+Check the entries of every tier, the remembered answers and, with --deep, the kept checkpoints. What is broken in the
+writable cache is moved to its quarantine, with the reason (see `depthhub cache quarantine`), and made again when it is
+needed; what is broken in a tier that is only read is reported.
+"""
 
 State = Literal["sound", "broken", "missing", "unknown"]
 """unknown: nothing at hand tells which entry a source means."""
@@ -52,6 +58,8 @@ class Target:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_entries_argument(parser, nargs="*", default="everything")
+    parser.description = _EXPLANATION
+    parser.add_argument("-n", "--dry-run", action="store_true", help="report, and move nothing")
     parser.add_argument(
         "--deep", action="store_true", help="read every byte and compare its sha256 (default: records, sizes, headers)"
     )
@@ -73,12 +81,12 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
                 if target.folder is not None and not os.path.lexists(target.folder):
                     continue  # removed since it was listed
                 codes.append(console.failure(error))
-                results.append(_failed(target, error, store, deep=args.deep))
+                results.append(_failed(target, error, store, deep=args.deep, move=not args.dry_run))
         if not args.targets:
             for what, path, problem, still in _damages_beside(store, deep=args.deep):
                 broken = BrokenEntryError(f"{what} {path} is broken: {problem}.", path=path)
                 codes.append(console.failure(broken))
-                results.append(_set_aside(what, None, broken, store, still))
+                results.append(_set_aside(what, None, broken, store, still, move=not args.dry_run))
     if args.json:
         write_json(results)
     else:
@@ -92,21 +100,9 @@ def _targets(args: argparse.Namespace, store: Store) -> Iterator[Target]:
     for source in args.targets:
         yield Target(source, None, None)
     if not args.targets:
-        _require_visible(store.tiers[0].folder("entries"))
+        require_visible(store)
         for tier in store.tiers:
             yield from (Target(None, key, tier.entry_folder(key)) for key in tier.keys())  # noqa: SIM118  it is no dict
-
-
-def _require_visible(entries: Path) -> None:
-    """Raises CacheError where the entries are hidden from us: of those nobody can say that they are sound."""
-    from depthhub_cache.entry import unreadable
-
-    try:
-        os.scandir(entries).close()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        raise unreadable(entries, error) from error
 
 
 def _check(target: Target, args: argparse.Namespace, store: Store) -> Checked:
@@ -119,22 +115,24 @@ def _check(target: Target, args: argparse.Namespace, store: Store) -> Checked:
     return Checked(source=target.source or name_of(entry), key=key, state="sound")
 
 
-def _failed(target: Target, error: DepthHubError, store: Store, *, deep: bool) -> Checked:
+def _failed(target: Target, error: DepthHubError, store: Store, *, deep: bool, move: bool) -> Checked:
     from depthhub_cache.identity import Key
     from depthhub_cache.verification import is_broken
 
     if isinstance(error, BrokenEntryError):
         key = Key(error.path.name)
-        return _set_aside(target.source, key, error, store, lambda path: is_broken(path, key, deep=deep))
+        return _set_aside(target.source, key, error, store, lambda path: is_broken(path, key, deep=deep), move=move)
     state: State = "missing" if isinstance(error, NotFoundError) else "unknown"
     return Checked(source=target.source, key=target.key, state=state, error=error_json(error))
 
 
-def _set_aside(source: str | None, key: Key | None, error: BrokenEntryError, store: Store, still: Still) -> Checked:
+def _set_aside(
+    source: str | None, key: Key | None, error: BrokenEntryError, store: Store, still: Still, *, move: bool
+) -> Checked:
     """Where nothing can be written, or in a tier below, the error alone has to do."""
     place = None
     with suppress(CacheError):
-        if error.path.is_relative_to(store.root / "v1"):
+        if move and error.path.is_relative_to(store.root / "v1"):
             place = store.quarantine(error.path, str(error), still=lambda path: bool(still(path)))
     return Checked(source=source, key=key, state="broken", quarantine=place, error=error_json(error))
 
