@@ -18,6 +18,7 @@ from typing import Literal
 from . import disk, leases, quarantine
 from .errors import CacheError
 from .identity import Key
+from .reading import is_there
 from .staging import fresh_path
 from .tier import Tier
 
@@ -129,12 +130,15 @@ def last_use(tier: Tier, key: Key) -> float:
 
 
 def why_held(tier: Tier, kind: Kind, name: str) -> str | None:
-    """Why something may not be removed now, in words."""
-    if kind != "entry":
+    """Why something may not be removed now, in words. What cannot be told holds it too."""
+    if kind == "quarantine":
         return None
-    if os.path.lexists(tier.folder("pins") / name):
-        return "pinned"
-    owner = next(leases.holders(tier.folder("leases"), Key(name)), None)
+    try:
+        if kind == "entry" and is_there(tier.folder("pins") / name):
+            return "pinned"
+        owner = next(leases.holders(tier.folder("leases"), Key(name)), None)
+    except OSError as error:
+        return f"perhaps in use or pinned: {error.filename} cannot be read ({error.strerror})"
     return None if owner is None else f"in use by process {owner.pid} on {owner.host}"
 
 

@@ -134,7 +134,8 @@ def exchange_folder(folder: Path, target: Path) -> bool:
 def take_away(path: Path, to: Path) -> bool:
     """Move a published `path` to the free name `to` in one step; False where it is not there.
 
-    Needs no new file and no space. Those who have it open or mapped keep it.
+    Needs no new file and no space. Those who have it open or mapped keep it. Whether it would come back after a crash
+    is nobody's harm: it is whole then, or as broken as it was.
     """
     if not os.path.lexists(path):
         return False
@@ -144,8 +145,13 @@ def take_away(path: Path, to: Path) -> bool:
             _patiently(lambda: path.rename(to))
         except FileNotFoundError:
             return False
-        sync_folder(to.parent)
-        sync_folder(path.parent)
+        except OSError as error:
+            if error.errno != errno.EXDEV or not _is_folder(path):
+                raise
+            _take_apart(path, to)
+        with suppress(OSError):
+            sync_folder(to.parent)
+            sync_folder(path.parent)
     return True
 
 
@@ -217,6 +223,14 @@ def _share_with_the_group(path: Path, bits: int) -> None:
     if missing:
         with suppress(PermissionError):  # a file system without such rights
             path.chmod(stat.S_IMODE(mode) | missing)
+
+
+def _take_apart(folder: Path, to: Path) -> None:
+    """Move a folder that only its files can leave: a union mount keeps the folders of its lower layers in place."""
+    to.mkdir()
+    for path in sorted(folder.iterdir()):  # the record first: without it the rest is no entry
+        path.rename(to / path.name)
+    folder.rmdir()
 
 
 def _is_folder(path: Path) -> bool:

@@ -16,19 +16,22 @@ from .safetensors_header import header_digest
 
 _ATTEMPTS = 5
 
+Identity = tuple[int, int, int]
+"""Device and inode of the directory, when the record was written (ns): inodes are given out again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A published, immutable directory. weights: its file; record: what it says of itself.
 
-    identity: device and inode of the directory, which tell it from another one under the same name.
+    identity: what tells it from another one that has, or had, its name.
     """
 
     key: Key
     path: Path
     weights: Path
     record: Record
-    identity: tuple[int, int]
+    identity: Identity
 
 
 def read_entry(folder: Path, key: Key) -> Entry | None:
@@ -42,7 +45,7 @@ def read_entry(folder: Path, key: Key) -> Entry | None:
         before = _state_of(folder)
         if before is None:
             return None
-        found = _look(folder, key, before[:2])
+        found = _look(folder, key)
         # A record of one entry and weights of another, which took its place in between, are no entry.
         if _state_of(folder) == before:
             break
@@ -51,15 +54,18 @@ def read_entry(folder: Path, key: Key) -> Entry | None:
     return found
 
 
-def identity_of(folder: Path) -> tuple[int, int] | None:
-    """What tells a directory from another one that has, or had, its name; None where there is nothing."""
-    state = _state_of(folder)
-    return None if state is None else state[:2]
-
-
-def _look(folder: Path, key: Key, identity: tuple[int, int]) -> Entry | BrokenEntryError:
+def identity_of(folder: Path) -> Identity | None:
+    """The identity of the entry in `folder`; None where it is not there, or hidden."""
     try:
-        return _examine(folder, key, identity)
+        state, written = os.lstat(folder), (folder / record.FILE_NAME).stat().st_mtime_ns
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino, written
+
+
+def _look(folder: Path, key: Key) -> Entry | BrokenEntryError:
+    try:
+        return _examine(folder, key)
     except BrokenEntryError as error:
         return error
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -70,7 +76,7 @@ def _look(folder: Path, key: Key, identity: tuple[int, int]) -> Entry | BrokenEn
         raise unreadable(folder, error) from error
 
 
-def _examine(folder: Path, key: Key, identity: tuple[int, int]) -> Entry:
+def _examine(folder: Path, key: Key) -> Entry:
     try:
         found = Record.parse(read_file(folder / record.FILE_NAME, record.LIMIT))
     except ValueError as error:
@@ -90,6 +96,9 @@ def _examine(folder: Path, key: Key, identity: tuple[int, int]) -> Entry:
             raise broken(folder, f"{found.weights} is damaged: {error}") from error
         if digest != found.header_sha256:
             raise broken(folder, f"{found.weights} is damaged: its header is not the one that was published")
+    identity = identity_of(folder)
+    if identity is None:
+        raise broken(folder, f"{record.FILE_NAME} is missing")
     return Entry(key, folder, weights, found, identity)
 
 
@@ -105,9 +114,9 @@ def _state_of(folder: Path) -> tuple[int, int, int] | None:
 
 
 def unreadable(folder: Path, error: OSError) -> CacheError:
-    """The error for an entry in `folder` that may be whole, and that the system does not let us read."""
+    """The error for what lies in `folder`, that may be whole, and that the system does not let us read."""
     return CacheError(
-        f"The entry {folder} cannot be read: {error.strerror}. Ask its owner for permission to read it, "
+        f"{folder} cannot be read: {error.strerror}. Ask its owner for permission to read it, "
         "or name another folder with DEPTHHUB_CACHE or cache_dir.",
         path=folder,
     )

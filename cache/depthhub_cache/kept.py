@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import disk
+from .entry import unreadable
 from .errors import CacheError
 from .identity import ContentHash, is_file_name, is_sha256
 from .reading import children
-from .staging import Staging, fresh_path
+from .staging import Staging
 from .verification import sha256_of
 
 _ATTEMPTS = 5
 
 
-def keep(folder: Path, staged: Path, content_hash: ContentHash, *, filename: str, staging: Staging) -> Path:
+SetAside = Callable[[Path], object]
+"""Moves what is wrong, wherever it is now, to the quarantine."""
+
+
+def keep(
+    folder: Path, staged: Path, content_hash: ContentHash, *, filename: str, staging: Staging, set_aside: SetAside
+) -> Path:
     """Move the finished file `staged`, whose sha256 the caller has verified, to its place; where it is then.
 
-    A file that is there already stays if its bytes are right, and is replaced if not.
+    A file that is there already stays if its bytes are right; if not it is set aside, and replaced.
     """
     if not is_file_name(filename):
         raise ValueError(f"{filename!r} is not a plain file name")
@@ -26,15 +33,27 @@ def keep(folder: Path, staged: Path, content_hash: ContentHash, *, filename: str
     for _ in range(_ATTEMPTS):
         if disk.publish_folder(gathered, folder):
             return folder / filename
-        for there in kept_in(folder):
-            if sha256_of(there) == content_hash:
-                return there
+        if there := _right_one(folder, content_hash):
+            return there
         if disk.exchange_folder(gathered, folder):
+            if not _right_one(gathered, content_hash):
+                set_aside(gathered)
             return folder / filename
-        taken = fresh_path(staging.path.parent)
-        if disk.take_away(folder, taken):
-            disk.delete_tree(taken)
+        set_aside(folder)
     raise CacheError(f"Could not keep {folder}: other processes keep changing it. Try again.", path=folder)
+
+
+def _right_one(folder: Path, content_hash: ContentHash) -> Path | None:
+    """The file in `folder` that has its bytes. Raises CacheError where they are hidden from us."""
+    for path in kept_in(folder):
+        try:
+            if sha256_of(path) == content_hash:
+                return path
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise unreadable(folder, error) from error
+    return None
 
 
 def kept_in(folder: Path) -> list[Path]:

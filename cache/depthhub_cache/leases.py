@@ -17,7 +17,7 @@ from .abandoned import is_long_ago
 from .errors import CacheError
 from .identity import Key, is_sha256
 from .owner import Owner
-from .reading import children
+from .reading import children, listed
 
 log = logging.getLogger("depthhub_cache")
 
@@ -28,6 +28,12 @@ class Lease:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._pid = os.getpid()
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     @contextmanager
     def unless_failed(self) -> Iterator[None]:
@@ -60,23 +66,26 @@ def take(leases: Path, key: Key) -> Lease:
 
 
 def holders(leases: Path, key: Key) -> Iterator[Owner]:
-    """The processes that have an entry open. Those elsewhere, or from before the last boot, are believed for a week."""
-    for path, of, owner in _all(leases):
+    """The processes that have an entry open. Those elsewhere, or from before the last boot, are believed for a week.
+
+    Raises OSError where the leases cannot be listed: then nobody can tell.
+    """
+    for path, of, owner in _among(listed(leases)):
         if of == key and not _has_ended(path, owner):
             yield owner
 
 
 def sweep(leases: Path) -> None:
     """Remove the leases of processes that have ended."""
-    for path, _, owner in _all(leases):
+    for path, _, owner in _among(children(leases)):
         if _has_ended(path, owner):
             with suppress(OSError):
                 disk.remove_file(path)
 
 
-def _all(leases: Path) -> Iterator[tuple[Path, str, Owner]]:
+def _among(paths: list[Path]) -> Iterator[tuple[Path, str, Owner]]:
     """Every lease, the name of its entry, and its process; what has another name is none."""
-    for path in children(leases):
+    for path in paths:
         of, _, text = path.name.partition(".")
         owner = Owner.of_name(text)
         if is_sha256(of) and owner is not None:
@@ -88,5 +97,7 @@ def _has_ended(path: Path, owner: Owner) -> bool:
         return owner.is_gone()
     try:
         return is_long_ago(path.lstat().st_mtime)
-    except OSError:
+    except FileNotFoundError:
         return True
+    except OSError:
+        return False

@@ -5,6 +5,7 @@ Whatever lists a folder of the store or reads a small file of it does it with th
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -14,9 +15,27 @@ from typing import BinaryIO
 def children(folder: Path) -> list[Path]:
     """What lies in a folder, in order; nothing where it is not there, hidden from us, or a link to some other place."""
     try:
-        return sorted(folder.iterdir()) if is_folder(folder) else []
+        return listed(folder)
     except OSError:
         return []
+
+
+def listed(folder: Path) -> list[Path]:
+    """What lies in a folder, in order; nothing where it is not there. Raises OSError where that cannot be told."""
+    if not is_there(folder):
+        return []
+    if not is_folder(folder):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    return sorted(folder.iterdir())
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has the name `path`, be it a broken link. Raises OSError where that cannot be told."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def is_folder(path: Path) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import disk, kept, label, leases, locks, record
 from .abandoned import abandoned_directories
-from .entry import Entry, broken, identity_of
+from .entry import Entry, Identity, broken, identity_of
 from .errors import CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
 from .identity import ContentHash, Key, is_file_name, is_sha256
@@ -56,7 +56,7 @@ class Store:
         self._own = self.tiers[0]
         self._tmp = self._own.folder("tmp")
         self._lock_timeout = lock_timeout
-        self._distrusted: set[tuple[int, int]] = set()
+        self._distrusted: set[Identity] = set()
 
     # entries
 
@@ -132,7 +132,8 @@ class Store:
         staged = staging.finished(made.weights)
         folder = self._own.entry_folder(made.key)
         try:
-            header = _digest_of_header(staged.path, staged.size)
+            with refusals(staged.path):
+                header = _digest_of_header(staged.path, staged.size)
         except ValueError as error:
             raise broken(folder, f"{made.weights} is damaged: {error}") from error
         found = (staged.size, staged.sha256(), header)
@@ -303,7 +304,14 @@ class Store:
         """
         folder = self._own.original_folder(content_hash)
         with self.stage() as staging:
-            return kept.keep(folder, staged_path, content_hash, filename=filename or staged_path.name, staging=staging)
+            return kept.keep(
+                folder,
+                staged_path,
+                content_hash,
+                filename=filename or staged_path.name,
+                staging=staging,
+                set_aside=lambda path: self._quarantine(path, folder, "it was damaged, and was kept again", None),
+            )
 
     def kept(self, content_hash: ContentHash) -> Path | None:
         """A kept original. Its bytes are not checked: whoever parses them checks them first."""
@@ -372,6 +380,8 @@ class Store:
             if there is not None and there.identity not in self._distrusted:
                 return _adopted(there, made)
             if disk.exchange_folder(gathered, folder):
+                if not self._is_bad(gathered, key):  # another process was faster by a moment
+                    return self._published(made)
                 try:
                     self._quarantine(gathered, folder, "it was broken, and was made again", None)
                 except CacheError as error:  # what was asked for is done
@@ -383,7 +393,7 @@ class Store:
 
     def _published(self, made: Record) -> Entry:
         folder = self._own.entry_folder(made.key)
-        return Entry(made.key, folder, folder / made.weights, made, identity_of(folder) or (0, 0))
+        return Entry(made.key, folder, folder / made.weights, made, identity_of(folder) or (0, 0, 0))
 
     def _is_bad(self, folder: Path, key: Key) -> bool:
         return identity_of(folder) in self._distrusted or is_broken(folder, key, deep=False)

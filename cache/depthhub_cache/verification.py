@@ -27,6 +27,8 @@ def verify_entry(folder: Path, key: Key, *, deep: bool) -> Entry:
             _check_frame(entry)
         if deep:
             _check_bytes(entry)
+    except FileNotFoundError as error:
+        raise broken(folder, f"{entry.weights.name} is missing") from error
     except OSError as error:
         if isinstance(error, CacheError):
             raise

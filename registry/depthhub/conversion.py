@@ -12,7 +12,7 @@ from .catalog import Catalog
 from .model.config import ModelConfig
 from .progress import Progress, Report
 from .steps.decide import decide
-from .steps.digest import require_unchanged
+from .steps.digest import require_content, require_unchanged
 from .steps.local_file import locate_local
 from .steps.request import Request
 
@@ -52,6 +52,7 @@ def convert_file(
                 content_hash=located.content_hash,
                 progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
             )
-        require_unchanged(located.path, located.fingerprint)  # what was written is what was hashed
+        require_unchanged(located.path, located.fingerprint)
+        require_content(located.path, located.content_hash, located.source, request.report)  # what was written
         staging.place(out.name, out)
     return converted.config

@@ -180,8 +180,7 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
             wanted = want(locate_checkpoint(request, store), request)
         if entry := find_sound(wanted, request, store):
             return Ensured(entry, wanted.located, store.lease(entry), cached=True)
-        with store.stage() as staging:
-            obtained = obtain(wanted.located, request, store, staging)
+        with store.stage() as staging, obtain(wanted.located, request, store, staging) as obtained:
             recipe = wanted.recipe or decide(request, wanted.located, obtained.content_hash)
             lease = store.lease(make_key(obtained.content_hash, recipe.to_json()))
             with lease.unless_failed():

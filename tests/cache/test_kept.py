@@ -47,6 +47,8 @@ def test_a_damaged_one_is_replaced(store: Store) -> None:
     path = _keep(store, filename="vits.pth")
     path.write_bytes(DATA[::-1])
     assert _keep(store, filename="vits.pth").read_bytes() == DATA
+    [aside] = store.set_aside()  # it may be all that is left of something
+    assert (aside.path / "vits.pth").read_bytes() == DATA[::-1]
     path.unlink()
     assert store.kept(HASH) is None
     assert list(store.kept_checkpoints()) == []

@@ -221,7 +221,11 @@ def test_something_in_the_way_is_no_obstacle_to_a_load(store: Store, place: str)
     entry = publish(store, "vits")
     (store.root / "v1" / place).write_text("in the way")
     store.lease(entry).release()
-    assert store.collect(NOTHING_STAYS).freed != ()
+    collected = store.collect(NOTHING_STAYS)
+    if place == "leases":  # whoever had it open left word in there, and nobody can read it
+        assert "perhaps in use" in collected.spared[0].why
+    else:
+        assert collected.freed != ()
 
 
 def test_an_entry_of_a_tier_below_is_not_leased(tmp_path: Path) -> None:

@@ -7,9 +7,21 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from depthhub import IntegrityError, NotFoundError, OfflineError, SourceError, from_pretrained, prewarm, resolve
+from depthhub import (
+    CheckpointError,
+    IntegrityError,
+    NotFoundError,
+    OfflineError,
+    SourceError,
+    from_pretrained,
+    prewarm,
+    resolve,
+)
+from depthhub.progress import Progress
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
+from depthhub_cache.collection import Budget
 from depthhub_cache.store import Store
 
 from ..catalogs import checkpoint, write_catalog
@@ -240,6 +252,39 @@ def test_the_original_goes_unless_it_is_to_be_kept(
     local_hub.clear_log()
     prewarm([pinned], dtype="bfloat16")  # made from the kept original
     assert local_hub.requests == []
+
+
+def test_an_original_is_kept_though_it_cannot_be_converted(
+    local_hub: LocalHub, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download is dear: the next try, with other options or a later version, does without."""
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    torch.save({"no.depth.model": torch.zeros(3)}, tmp_path / "other.pth")
+    local_hub.add_file("owner/other", "other.pth", tmp_path / "other.pth")
+    with pytest.raises(CheckpointError):
+        prewarm(["owner/other/other.pth"], family="v2")
+    local_hub.clear_log()
+    with pytest.raises(CheckpointError):
+        prewarm(["owner/other/other.pth"], family="v2")
+    assert [request for request in local_hub.requests if request.method == "GET"] == []
+
+
+def test_a_kept_original_that_is_being_converted_is_not_collected(
+    local_hub: LocalHub, pinned: str, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    prewarm([pinned], dtype="float16")
+    spared: list[str] = []
+
+    def collect(progress: Progress) -> None:
+        if progress.stage == "converting":
+            collected = Store(cache).collect(Budget(max_size=0))
+            spared.extend(decision.item.kind for decision in collected.spared)
+
+    [done] = prewarm([pinned], dtype="bfloat16", progress=collect)
+    assert "checkpoint" in spared
+    assert Store(cache).get(done.key) is not None
+    assert [d.item.kind for d in Store(cache).collect(Budget(max_size=0)).freed].count("checkpoint") == 1
 
 
 def test_dropped_and_reset_connections_are_resumed(local_hub: LocalHub, pinned: str, tiny: Path) -> None:

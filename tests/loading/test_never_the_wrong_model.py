@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +28,13 @@ from depthhub import (
 )
 from depthhub.checkpoint.header import ConvertedHeader, read_header
 from depthhub.conversion import convert_file
+from depthhub.progress import Progress
 from depthhub.steps.hub_file import ref_name
 from depthhub.steps.request import Request
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
 from depthhub_cache.store import Store
 
+from ..cache.samples import memory_folder
 from ..catalogs import checkpoint, write_catalog
 from .conftest import golden_difference
 
@@ -72,6 +76,28 @@ def test_a_file_that_changes_during_the_call_publishes_nothing(
     with pytest.raises(CheckpointError, match="changed while it was read"):
         from_pretrained(path, family="v2", cache_dir=cache, progress=change)
     assert entries(cache) == []
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_a_file_that_is_written_through_a_map_meanwhile_publishes_nothing(
+    tmp_path: Path, tiny: Path, cache: Path, convert: bool
+) -> None:
+    """In memory such a write changes no time of the file; on a disk, none before the system writes it out."""
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+        path = Path(folder) / "a.pth"
+        shutil.copy(tiny, path)
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+            at = [len(mapped) // 2 + 1000]  # in no sample that tells one file from another
+
+            def change(progress: Progress) -> None:
+                if progress.stage == "converting" and at:
+                    mapped[at.pop()] ^= 0xFF
+
+            options = {"out": tmp_path / "out.safetensors"} if convert else {"cache_dir": cache}
+            with pytest.raises(CheckpointError, match="changed while it was read"):
+                (convert_file if convert else from_pretrained)(path, family="v2", progress=change, **options)
+    assert entries(cache) == []
+    assert not (tmp_path / "out.safetensors").exists()
 
 
 def test_a_remembered_hash_finds_an_entry_but_makes_none(
@@ -204,6 +230,29 @@ def test_an_entry_with_a_damaged_header_is_made_again(tiny: Path, cache: Path) -
     content[8:40] = b"\0" * 32
     done.path.write_bytes(content)
     assert golden_difference(from_pretrained(tiny, family="v2", cache_dir=cache), "v2-tiny") <= 1e-4
+
+
+def test_an_entry_that_claims_to_be_too_large_for_any_memory_is_made_again(tiny: Path, cache: Path) -> None:
+    """Sound in itself, as an imported one can be: its header says a size that its tensors are not of."""
+    [done] = prewarm([tiny], family="v2", cache_dir=cache)
+    content = done.path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    said = json.loads(header["__metadata__"]["depthhub"])
+    said["config"] |= {"width": 1 << 16, "heads": 1 << 10, "blocks": 1 << 10, "mlp_width": 1 << 16}
+    said["config"]["taps"] = [255, 511, 767, 1023]
+    header["__metadata__"]["depthhub"] = json.dumps(said)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 64)
+    store = Store(cache)
+    about = dict(store.entries().__next__().record.about)
+    store.remove(done.key)
+    with store.stage() as staging:
+        staging.add("weights.safetensors", len(text).to_bytes(8, "little") + text + content[8 + length :])
+        store.publish(done.key, staging, about=about)
+    assert golden_difference(from_pretrained(tiny, family="v2", cache_dir=cache), "v2-tiny") <= 1e-4
+    [aside] = store.set_aside()
+    assert "numbers" in aside.reason
 
 
 @pytest.mark.parametrize(

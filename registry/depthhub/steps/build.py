@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from ..checkpoint.header import ConvertedHeader
 from ..depth_model import DepthModel
 from ..errors import CheckpointError, OptionError
 from ..model.assign import AssignError, assign
+from ..model.config import ModelConfig
 from ..provenance import Provenance
 from .located import Located
 from .request import Request
@@ -49,13 +51,29 @@ def build(entry: Entry, located: Located, device: str, *, mapped: bool) -> Depth
         with collection_paused():
             tensors, header = read_converted(entry.weights, device=device, mapped=mapped)
             _require_own(header, entry)
-            model = DepthModel(header.config, provenance_of(entry, located))
+            model = _empty_model(header.config, provenance_of(entry, located), tensors)
             assign(model, tensors)
     except (AssignError, CheckpointError) as error:
         if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
             raise unreadable(entry.path, error.__cause__) from error  # nothing that was read is wrong
         raise broken(entry.path, str(error)) from error
     return model
+
+
+def _empty_model(config: ModelConfig, provenance: Provenance, tensors: Mapping[str, torch.Tensor]) -> DepthModel:
+    """Raises CheckpointError where the memory does not suffice for a model that the file cannot hold anyway."""
+    try:
+        return DepthModel(config, provenance)
+    except (RuntimeError, MemoryError) as error:
+        from ..checkpoint.shapes import original_shapes
+
+        said = sum(map(math.prod, original_shapes(config).values()))
+        held = sum(tensor.numel() for tensor in tensors.values())
+        if said < 2 * held:
+            raise
+        raise CheckpointError(
+            f"it says that it is a model of {said:,} numbers, and holds {held:,}", path=provenance.path
+        ) from error
 
 
 def provenance_of(entry: Entry, located: Located) -> Provenance:

@@ -68,4 +68,14 @@ def _sampled(file: FileIO) -> str:
 def require_unchanged(path: Path, before: Fingerprint) -> None:
     """Raises CheckpointError where `path` is not the file, or not as it was, when `before` was taken."""
     if fingerprint(path) != before:
-        raise CheckpointError(f"{path} changed while it was read. Try again when it is complete.", path=path)
+        raise _changed(path)
+
+
+def require_content(path: Path, content_hash: ContentHash, source: str, report: Report) -> None:
+    """Raises CheckpointError where the bytes of `path` are others now: a program that maps it changes no time."""
+    if sha256_of(path, source, report) != content_hash:
+        raise _changed(path)
+
+
+def _changed(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} changed while it was read. Try again when it is complete.", path=path)

@@ -50,7 +50,7 @@ def make(
             content_hash=obtained.content_hash,
             progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
         )
-    obtained.require_unchanged()  # what was written is what was verified
+    obtained.require_unchanged(located.source, request.report)  # what was written is what was verified
     key = make_key(obtained.content_hash, recipe.to_json())
     about = _about(obtained, located, recipe, checkpoint.decisions)
     entry = store.publish(key, staging, weights=WEIGHTS, about=about)

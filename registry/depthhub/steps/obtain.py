@@ -6,16 +6,19 @@ Whatever the way, its sha256 is known to be right before anything parses a byte 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from depthhub_cache.identity import ContentHash
+from depthhub_cache.errors import CacheError
+from depthhub_cache.identity import ContentHash, Key
 from depthhub_cache.staging import Staging
 from depthhub_cache.store import Store
 
 from ..errors import CheckpointError, NotFoundError, OfflineError
-from ..progress import Progress
-from .digest import Fingerprint, fingerprint, require_unchanged, sha256_of
+from ..progress import Progress, Report
+from .digest import Fingerprint, fingerprint, require_content, require_unchanged, sha256_of
 from .hub_file import remember
 from .local_file import forget
 from .located import HubCheckpoint, LocalCheckpoint, Located
@@ -27,23 +30,39 @@ log = logging.getLogger("depthhub")
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
-    """A file whose bytes have the content hash, and the commit it came from (None: a local file)."""
+    """A file whose bytes have the content hash, and the commit it came from (None: a local file).
+
+    downloaded: it is our own, in our staging directory, and nobody else writes to it.
+    """
 
     path: Path
     content_hash: ContentHash
     commit: str | None
     fingerprint: Fingerprint
+    downloaded: bool = False
 
-    def require_unchanged(self) -> None:
+    def require_unchanged(self, source: str, report: Report) -> None:
         """Raises CheckpointError where the file is no longer the one that was verified."""
         require_unchanged(self.path, self.fingerprint)
+        if not self.downloaded:
+            require_content(self.path, self.content_hash, source, report)
 
 
-def obtain(located: Located, request: Request, store: Store, staging: Staging) -> Obtained:
-    """The verified file. A download lives in `staging` and goes with it; any other is left where and as it is."""
+@contextmanager
+def obtain(located: Located, request: Request, store: Store, staging: Staging) -> Iterator[Obtained]:
+    """The verified file, for as long as the context lasts. A download lives in `staging` and goes with it, unless the
+    user wants originals kept; any other is left where and as it is.
+    """
     if isinstance(located, LocalCheckpoint):
-        return _local(located, request, store)
-    return _existing(located, request, store) or _download(located, request, store, staging)
+        yield _local(located, request, store)
+        return
+    with store.lease(Key(located.content_hash)) if located.content_hash else nullcontext():
+        obtained = _existing(located, request, store) or _download(located, request, store, staging)
+        try:
+            yield obtained
+        finally:
+            if obtained.downloaded and request.settings.keep_source:
+                _keep(obtained, located, store)
 
 
 def _local(located: LocalCheckpoint, request: Request, store: Store) -> Obtained:
@@ -55,9 +74,8 @@ def _local(located: LocalCheckpoint, request: Request, store: Store) -> Obtained
             "That is forgotten now; try again.",
             path=located.path,
         )
-    obtained = Obtained(located.path, located.content_hash, None, located.fingerprint)
-    obtained.require_unchanged()
-    return obtained
+    require_unchanged(located.path, located.fingerprint)
+    return Obtained(located.path, located.content_hash, None, located.fingerprint)
 
 
 def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtained | None:
@@ -130,8 +148,7 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
         log.info("downloaded and verified %s bytes, sha256 %.12s", f"{staged.size:,}", content_hash)
         if located.content_hash is None:  # the Hub could not tell it; from now on the cache can
             remember(replace(located, content_hash=content_hash), store)
-        path = _keep(staged.path, located, content_hash, request, store)
-        return Obtained(path, content_hash, commit, fingerprint(path))
+        return Obtained(staged.path, content_hash, commit, fingerprint(staged.path), downloaded=True)
     raise AssertionError("a located checkpoint has at least one commit")
 
 
@@ -140,8 +157,8 @@ def _converted_size(size: int, request: Request) -> int:
     return size // 2 if request.dtype in ("float16", "bfloat16") else size
 
 
-def _keep(path: Path, located: HubCheckpoint, content_hash: ContentHash, request: Request, store: Store) -> Path:
-    """The original itself is derived data too: it goes with the staging directory unless the user wants it."""
-    if not request.settings.keep_source:
-        return path
-    return store.keep(path, content_hash, filename=Path(located.filename).name)
+def _keep(obtained: Obtained, located: HubCheckpoint, store: Store) -> None:
+    try:
+        store.keep(obtained.path, obtained.content_hash, filename=Path(located.filename).name)
+    except CacheError as error:  # what was asked for does not need it
+        log.warning("%s: the original is not kept: %s", located.source, error)

@@ -1,0 +1,167 @@
+"""What the system hides, refuses or turns round in a moment that nobody expects: nothing of it loses an entry."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from depthhub_cache import disk, verification
+from depthhub_cache.collection import Budget
+from depthhub_cache.errors import BrokenEntryError
+from depthhub_cache.reading import is_there, listed
+from depthhub_cache.store import Store
+
+from .samples import files_under, key_of, publish, weights_of
+
+NOTHING_STAYS = Budget(max_size=0)
+
+
+@pytest.mark.parametrize("area", ["leases", "pins"])
+def test_where_nobody_can_tell_who_holds_an_entry_it_stays(
+    store: Store, area: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = publish(store, "vits")
+    folder = store.root / "v1" / area
+    folder.mkdir(exist_ok=True)
+    lstat = Path.lstat
+
+    def refusing(path: Path) -> os.stat_result:
+        if path == folder or path.parent == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", refusing)
+    collected = store.collect(NOTHING_STAYS)
+    assert collected.freed == ()
+    assert "perhaps in use or pinned" in collected.spared[0].why
+    assert "Permission denied" in collected.spared[0].why
+    monkeypatch.undo()
+    assert store.get(entry.key) is not None
+    assert [decision.item.name for decision in store.collect(NOTHING_STAYS).freed] == [entry.key]
+
+
+def test_leases_that_lie_behind_a_link_are_not_taken_for_none(store: Store, tmp_path: Path) -> None:
+    entry = publish(store, "vits")
+    (store.root / "v1" / "leases").symlink_to(tmp_path, target_is_directory=True)
+    assert store.collect(NOTHING_STAYS).freed == ()
+    assert store.get(entry.key) is not None
+
+
+def test_what_is_not_there_is_empty_and_what_is_no_folder_is_an_error(tmp_path: Path) -> None:
+    assert listed(tmp_path / "none") == []
+    (tmp_path / "file").touch()
+    assert not is_there(tmp_path / "file" / "below")
+    with pytest.raises(NotADirectoryError):
+        listed(tmp_path / "file")
+
+
+def test_a_sound_entry_that_came_between_look_and_exchange_is_not_set_aside(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (publish(store, "vits").path / "entry.json").unlink()
+    exchange_folder = disk.exchange_folder
+
+    def after_another_was_faster(folder: Path, target: Path) -> bool:
+        monkeypatch.undo()
+        store.remove(key_of("vits"))
+        publish(store, "vits", maker="another")
+        return exchange_folder(folder, target)
+
+    monkeypatch.setattr(disk, "exchange_folder", after_another_was_faster)
+    publish(store, "vits", maker="this")
+    found = store.get(key_of("vits"))
+    assert found is not None
+    assert found.weights.read_bytes() == weights_of("vits")
+    assert list(store.set_aside()) == []
+    assert files_under(store.root / "v1" / "tmp") == {}
+
+
+def test_an_entry_made_again_is_trusted_under_the_inode_of_the_one_that_was_not(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache")
+    for _ in range(30):
+        first = publish(store, "vits")
+        store.remove(first.key)
+        second = publish(store, "vits")
+        if second.identity[:2] == first.identity[:2]:
+            break
+        store.remove(first.key)
+    else:
+        pytest.skip("this file system gives no inode out again so soon")
+    store.distrust(first, "a bit was flipped")
+    found = store.get(first.key)
+    assert found is not None
+    assert found.identity == second.identity
+
+
+def test_a_removal_that_the_system_cannot_make_last_is_done_all_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = publish(store, "vits")
+
+    def failing(folder: Path) -> None:
+        raise OSError(5, "Input/output error", str(folder))
+
+    monkeypatch.setattr(disk, "sync_folder", failing)
+    (tmp := store.root / "v1" / "tmp").mkdir(exist_ok=True)
+    assert [decision.item.name for decision in store.collect(NOTHING_STAYS).freed] == [entry.key]
+    monkeypatch.undo()
+    assert store.get(entry.key) is None
+    assert files_under(tmp) == {}
+
+
+def test_weights_that_vanish_while_they_are_verified_are_missing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = publish(store, "vits")
+    read_entry = verification.read_entry
+
+    def and_gone(*args: object) -> object:
+        found = read_entry(*args)  # type: ignore[arg-type]
+        entry.weights.unlink()
+        return found
+
+    monkeypatch.setattr(verification, "read_entry", and_gone)
+    with pytest.raises(BrokenEntryError, match="is missing"):
+        store.verify(entry, deep=True)
+
+
+@pytest.fixture
+def union_mount(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
+    """Mounts a folder as an image has it: to be read below, to be written above, and no folder of it can be moved."""
+    merged: list[Path] = []
+
+    def make(lower: Path) -> Path:
+        folders = {name: tmp_path / f"union-{name}" for name in ("upper", "work", "merged")}
+        for folder in folders.values():
+            folder.mkdir()
+        options = f"lowerdir={lower},upperdir={folders['upper']},workdir={folders['work']},redirect_dir=off"
+        command = ["mount", "-t", "overlay", "-o", options, "depthhub-test", str(folders["merged"])]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            pytest.skip("this system has no mount")
+        if done.returncode:
+            pytest.skip(f"may not mount here: {done.stderr.strip()}")
+        merged.append(folders["merged"])
+        return folders["merged"]
+
+    yield make
+    for folder in merged:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_an_entry_baked_into_an_image_is_removed_and_repaired(
+    tmp_path: Path, union_mount: Callable[[Path], Path]
+) -> None:
+    publish(Store(tmp_path / "image"), "vits")
+    broken = publish(Store(tmp_path / "image"), "vitb")
+    broken.weights.write_bytes(b"cut")
+    store = Store(union_mount(tmp_path / "image"))
+    assert publish(store, "vitb").weights.read_bytes() == weights_of("vitb")
+    assert len(list(store.set_aside())) == 1
+    assert store.remove(key_of("vits")) > 0
+    assert store.get(key_of("vits")) is None
+    assert publish(store, "vits").weights.read_bytes() == weights_of("vits")
+    assert files_under(store.root / "v1" / "tmp") == {}
