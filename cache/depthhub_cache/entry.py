@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from . import record
 from .errors import BrokenEntryError, CacheError
@@ -20,8 +20,7 @@ Identity = tuple[int, int, int]
 """Device and inode of the directory, when the record was written (ns): inodes are given out again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A published, immutable directory. weights: its file; record: what it says of itself.
 
     identity: what tells it from another one that has, or had, its name.

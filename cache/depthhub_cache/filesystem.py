@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .mounts import Mount, mount_of
 from .owner import Owner
@@ -57,8 +56,7 @@ _DRIVE_REMOTE = 4
 _DRIVE_LOCAL = frozenset({2, 3, 5, 6})  # removable, fixed, CD, RAM (GetDriveTypeW)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSystem:
+class FileSystem(NamedTuple):
     """What the system says of the file system that a path lies on; None: it does not say.
 
     device: number of the device, as stat tells it. source: what is mounted, a device or a server's folder.
@@ -96,8 +94,7 @@ class FileSystem:
         return "soft" if says_so or self.type in _LOCKS_OF_ONE_HOST else "flock"
 
 
-@dataclass(frozen=True, slots=True)
-class Handling:
+class Handling(NamedTuple):
     """How to treat what lies in a place. locks: which to take for work there; map: map files rather than read them."""
 
     locks: LockKind

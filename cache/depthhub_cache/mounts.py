@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 _OPTIONAL_FIELDS = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(NamedTuple):
     """One line of the table. device: `major:minor`. options: of the mount, then of what is mounted, each once."""
 
     device: str

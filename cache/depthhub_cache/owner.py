@@ -8,8 +8,8 @@ import re
 import secrets
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .processes import is_running, start_of
 
@@ -17,8 +17,7 @@ _RANDOM = re.compile(r"[0-9a-f]{8}")
 _TEXT = re.compile(r"([A-Za-z0-9._]{1,40})-(\d{1,20})-(\d{1,20})")
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """A process, told apart from those of other machines and containers, and from later ones with the same pid.
 
     host: host name and, on Linux, a digest of boot and pid namespace. started: in the system's own unit, 0: not known.

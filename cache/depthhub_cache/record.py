@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from .identity import ContentHash, Key, is_file_name, is_sha256
 from .sealed import seal, unseal
@@ -16,8 +15,7 @@ LIMIT = 1 << 20
 """Bytes of a record that are read at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """What an entry says of itself.
 
     weights: name of its file. weights_sha256, weights_size: of that file, in bytes. header_sha256: of that file's
@@ -33,7 +31,7 @@ class Record:
     weights_size: int
     header_sha256: ContentHash | None
     created_at: str
-    about: Mapping[str, Any] = field(hash=False)
+    about: Mapping[str, Any]
 
     def to_bytes(self) -> bytes:
         """Raises TypeError or ValueError where `about` is not plain JSON."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import kept, refs
 from .entry import Entry, read_entry
@@ -17,8 +16,7 @@ from .reading import children
 log = logging.getLogger("depthhub_cache")
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(NamedTuple):
     """A root.
 
     <root>/CACHEDIR.TAG, README

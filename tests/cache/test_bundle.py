@@ -11,7 +11,6 @@ import tarfile
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -399,7 +398,7 @@ def test_with_a_bit_flipped_in_any_byte_it_is_refused(store: Store, other: Store
 
 def _changed_record(members: Members, **facts: Any) -> Members:
     name = f"entries/{SECOND}/entry.json"
-    return forged({**members, name: replace(Record.parse(members[name]), **facts).to_bytes()})
+    return forged({**members, name: Record.parse(members[name])._replace(**facts).to_bytes()})
 
 
 def _without(members: Members, *starts: str) -> Members:
@@ -448,7 +447,7 @@ TAMPERED: dict[str, tuple[Callable[[Members], Members], str]] = {
         SECOND_RECORD,
     ),
     "record, sealed anew": (
-        lambda m: {**m, SECOND_RECORD: replace(Record.parse(m[SECOND_RECORD]), about={"name": "VITX"}).to_bytes()},
+        lambda m: {**m, SECOND_RECORD: Record.parse(m[SECOND_RECORD])._replace(about={"name": "VITX"}).to_bytes()},
         SECOND_RECORD,
     ),
     "record that is no record": (lambda m: forged({**m, SECOND_RECORD: b"{}\n"}), SECOND_RECORD),
