@@ -12,7 +12,6 @@ import os
 import weakref
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -89,8 +88,7 @@ def from_pretrained(
     return _opened(request, request.settings.open_store(), usable_device(device))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prewarmed:
+class Prewarmed(NamedTuple):
     """One source that is in the cache now. `cached`: it was there before. `size`: bytes of the converted file."""
 
     source: str

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Stage = Literal["resolving", "waiting", "downloading", "verifying", "converting", "exporting", "importing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """One step of a long call: `done` of `total` bytes of `stage` for `source` (`total` None: not known).
 
     `detail` is one human sentence where a stage has something to say, such as whom a lock is waiting for.

@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from .errors import SourceError
 from .hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, repo_id_problem, revision_problem
@@ -30,8 +29,7 @@ from .hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, repo_id_pro
 __all__ = ["CatalogName", "HubFile", "LocalFile", "Source", "parse"]
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogName:
+class CatalogName(NamedTuple):
     """A name of the catalog, or what may turn out to be one. `revision` None: the catalog's own commit."""
 
     name: str
@@ -41,8 +39,7 @@ class CatalogName:
         return self.name if self.revision is None else f"{self.name}@{self.revision}"
 
 
-@dataclass(frozen=True, slots=True)
-class HubFile:
+class HubFile(NamedTuple):
     """A file of a repository of the Hub. `filename` None: its one checkpoint; `revision` None: its main branch."""
 
     repo_id: str
@@ -57,8 +54,7 @@ class HubFile:
         return f"{_SCHEME}{kind}{self.repo_id}{at}{path}"
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+class LocalFile(NamedTuple):
     """A file on this machine. `path` is as written, but a leading `~` of a text is already the home folder."""
 
     path: Path
@@ -166,7 +162,7 @@ def _at(revision: str, source: Source, text: str) -> Source:
     _check_revision(text, revision)
     if source.revision not in (None, revision):
         _refuse(text, f"it says revision {source.revision!r}, and revision={revision!r} was given too")
-    return replace(source, revision=revision)
+    return source._replace(revision=revision)
 
 
 def _revision_in_uri(revision: str) -> str:

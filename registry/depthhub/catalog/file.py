@@ -29,9 +29,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from ..errors import UnsupportedModelError
 from ..hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, repo_id_problem
@@ -76,8 +75,7 @@ _layout = one_of(get_args(Layout))
 _family = one_of(FAMILIES)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogEntry:
+class CatalogEntry(NamedTuple):
     """One released checkpoint.
 
     family, encoder: in the authors' words; encoder is None for a size that nobody has released.

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from depthhub_cache.identity import ContentHash, is_sha256
 
@@ -26,8 +25,7 @@ LIMIT = 16 << 20
 """Bytes of a header that are read at most; that of 600 tensors takes 70 thousand."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConvertedHeader:
+class ConvertedHeader(NamedTuple):
     """What a converted file says of itself."""
 
     config: ModelConfig

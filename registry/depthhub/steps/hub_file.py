@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -47,8 +46,8 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
     remember(located, store)
     if wanted.filename is None:  # asked for by its own name, the file is the same
-        named = replace(wanted, filename=located.filename)
-        remember(replace(located, ref=ref_name(named, request)), store)
+        named = wanted._replace(filename=located.filename)
+        remember(located._replace(ref=ref_name(named, request)), store)
     return located
 
 

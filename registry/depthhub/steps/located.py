@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +36,7 @@ class Place(NamedTuple):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalCheckpoint:
+class LocalCheckpoint(NamedTuple):
     """A file on this machine that belongs to the user: read, never changed, moved or deleted.
 
     hashed_now: every byte was read for `content_hash` in this call; else it was remembered. fingerprint: from before.
@@ -61,8 +59,7 @@ class LocalCheckpoint:
         return Place(self.source, self.entry, None, None, self.filename, None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HubCheckpoint:
+class HubCheckpoint(NamedTuple):
     """A file on the Hub, at one commit.
 
     commits: to ask for, in this order; the first that has the file counts. One, but where the catalog has

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from depthhub_cache.errors import CacheError
@@ -125,7 +125,7 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
     last = len(located.commits) - 1
 
     def report(progress: Progress) -> None:
-        request.report(replace(progress, source=located.source))  # as the user wrote it, not as the Hub is asked
+        request.report(progress._replace(source=located.source))  # as the user wrote it, not as the Hub is asked
 
     for attempt, commit in enumerate(located.commits):
         remote = hub.RemoteFile(
@@ -147,7 +147,7 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
                 continue
         log.info("downloaded and verified %s bytes, sha256 %.12s", f"{staged.size:,}", content_hash)
         if located.content_hash is None:  # the Hub could not tell it; from now on the cache can
-            remember(replace(located, content_hash=content_hash), store)
+            remember(located._replace(content_hash=content_hash), store)
         return Obtained(staged.path, content_hash, commit, fingerprint(staged.path), downloaded=True)
     raise AssertionError("a located checkpoint has at least one commit")
 

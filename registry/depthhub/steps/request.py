@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from .. import source as grammar
 from ..checkpoint.recipe import Dtype
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 SourceLike = str | os.PathLike[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """One source and everything that was said about it."""
 
     source: grammar.Source

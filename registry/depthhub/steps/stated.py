@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..checkpoint.header import build_stated_in
 from ..checkpoint.hints import build_from_config_json
@@ -20,8 +19,7 @@ LIMIT = 1 << 20
 """Bytes of a config.json that are read at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
+class Stated(NamedTuple):
     """How to build a model, as the file itself or the config.json beside it says.
 
     config: that config.json, None where the file's own header says it. The header was written by a conversion that had
