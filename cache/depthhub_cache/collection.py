@@ -54,10 +54,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of an item, and why, in words."""
+    """What became of an item, and why, in words. refused: the system did not let us remove it."""
 
     item: Item
     why: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +94,17 @@ def collect(tier: Tier, budget: Budget, *, dry_run: bool, keep: Names[str], swep
         why = _why_to_remove(item, budget, total, now)
         if why is None:
             continue
-        held = "made just now" if item.name in keep else why_held(tier, item.kind, item.name)
+        held, refused = "made just now" if item.name in keep else why_held(tier, item.kind, item.name), False
         if held is None and not dry_run:
-            with lock(Key(item.name)) if item.kind == "entry" else nullcontext():
-                held = _remove(tier, item)
+            try:
+                with lock(Key(item.name)) if item.kind == "entry" else nullcontext():
+                    held = _remove(tier, item)
+            except CacheError as error:
+                held, refused = f"cannot be removed: {error}", True
         if held is None:
             freed.append(Decision(item=item, why=why))
         elif held is not _GONE:  # else another collection has it in its account
-            spared.append(Decision(item=item, why=held))
+            spared.append(Decision(item=item, why=held, refused=refused))
             continue
         total -= item.bytes
     return Collected(freed=tuple(freed), spared=tuple(spared), swept=swept, bytes=total, dry_run=dry_run)
@@ -154,16 +158,16 @@ def _why_to_remove(item: Item, budget: Budget, total: int, now: float) -> str | 
 
 
 def _remove(tier: Tier, item: Item) -> str | None:
-    """Remove an item; else why it is still there. What somebody opened meanwhile goes back to its place."""
+    """Remove an item; else why it is still there. What somebody opened meanwhile goes back to its place.
+
+    Raises CacheError where the system refuses.
+    """
     taken = fresh_path(tier.folder("tmp"))
-    try:
-        if not disk.take_away(item.path, taken):
-            return _GONE
-        held = why_held(tier, item.kind, item.name)
-        if held is not None and disk.publish_folder(taken, item.path):
-            return held
-    except CacheError as error:
-        return f"cannot be removed: {error}"
+    if not disk.take_away(item.path, taken):
+        return _GONE
+    held = why_held(tier, item.kind, item.name)
+    if held is not None and disk.publish_folder(taken, item.path):
+        return held
     disk.delete_tree(taken)
     if item.kind == "entry":
         with suppress(OSError):

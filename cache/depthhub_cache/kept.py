@@ -71,11 +71,8 @@ def all_kept(checkpoints: Path) -> Iterator[tuple[ContentHash, Path]]:
 
 
 def problem(folder: Path, content_hash: str) -> str | None:
-    """What is wrong with a kept original; None where one of its files is right, or where they are hidden from us."""
-    try:
-        digests = {sha256_of(file): file.name for file in kept_in(folder)}
-    except (OSError, ValueError):
-        return None
+    """What is wrong with a kept original; None where one of its files is right. Raises OSError where it is hidden."""
+    digests = {sha256_of(file): file.name for file in kept_in(folder)}
     if not digests or content_hash in digests:
         return None
     return " and ".join(f"{name} has sha256 {digest}" for digest, name in digests.items())

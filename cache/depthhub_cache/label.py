@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .reading import children
 from .staging import Staging
 
 _README = """\
@@ -23,7 +22,11 @@ _OURS = {"v1", "README", "CACHEDIR.TAG"}
 
 def put(root: Path, staging: Staging) -> None:
     """Label the root, once. A folder that holds other things stays as it is: the tag would keep them out of backups."""
-    if (root / "CACHEDIR.TAG").exists() or any(path.name not in _OURS for path in children(root)):
+    try:
+        names = {path.name for path in root.iterdir()}
+    except OSError:  # who cannot see what is there cannot say what the label would be on
+        return
+    if "CACHEDIR.TAG" in names or names - _OURS:
         return
     for name, text in (("README", _README), ("CACHEDIR.TAG", _TAG)):
         staging.add(name, text.encode("ascii"))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .json_object import parse_object
+from .json_object import parse_object, require_shallow
 
 _NAME = b'  "sha256": "'
 _END = b'"\n}\n'
@@ -26,6 +26,7 @@ def seal(facts: Mapping[str, object]) -> bytes:
         text = json.dumps(dict(facts), indent=2, allow_nan=False)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    require_shallow(dict(facts))
     body = text.encode("ascii").removesuffix(b"\n}") + b",\n" + _NAME
     return body + _digest(body) + _END
 

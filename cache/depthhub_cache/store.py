@@ -321,12 +321,6 @@ class Store:
         """Every kept original of the own tier."""
         return self._own.kept_checkpoints()
 
-    def broken_originals(self) -> Iterator[tuple[Path, str]]:
-        """Kept originals, by their folders, whose bytes are no longer theirs. Reads every byte."""
-        for content_hash, path in self._own.kept_checkpoints():
-            if problem := kept.problem(path.parent, content_hash):
-                yield path.parent, problem
-
     # work under way, and what became of it
 
     def abandoned(self, name: str) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,19 @@ from depthhub_cache.bundles.archive import Report as BytesReport
 from depthhub_cache.bundles.packing import export_bundle
 from depthhub_cache.bundles.unpacking import ImportReport, import_bundle
 from depthhub_cache.entry import Entry
-from depthhub_cache.identity import ContentHash, Key
+from depthhub_cache.identity import ContentHash, Key, is_sha256
 from depthhub_cache.record import Record
-from depthhub_cache.staging import Staging
 from depthhub_cache.store import Store
 
 from .errors import NotFoundError
 from .progress import Progress, Report, Stage, silent
 from .steps.located import HubCheckpoint
+from .whole_file import whole_file
 
 _OF_THE_HUB = "hub:"
 """How the names of those refs begin that mean the same on every machine; of a `file:` only its own machine knows."""
+
+_SIZE_LIMIT = 1 << 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +38,20 @@ class Exported:
     refs: tuple[str, ...]
 
 
-def export_entries(store: Store, keys: Iterable[Key], out: Path, *, progress: Report = silent) -> Exported:
+def export_entries(
+    store: Store, keys: Iterable[Key], out: Path, *, replace: bool = False, progress: Report = silent
+) -> Exported:
     """Write the entries `keys` to the bundle `out`, with what the Hub said of them, so that names work there too.
 
-    `out` is written beside itself and renamed, so that it is whole or absent; a file that is there is replaced.
-    Raises BrokenEntryError, and writes nothing, where an entry is not as it was published.
+    `out` is whole or absent. Raises FileExistsError where it is there and is not to be replaced, and BrokenEntryError,
+    writing nothing, where an entry is not as it was published.
     """
     keys = sorted(set(keys))
     out = out.expanduser().absolute()
-    with Staging(out.parent) as staging:
-        with staging.file(out.name) as staged:
-            summary = export_bundle(
-                store, keys, _refs_of(store, keys), staged.write, progress=_as_progress(out, "exporting", progress)
-            )
-        staging.place(out.name, out)
+    with whole_file(out, replace=replace) as staged:
+        summary = export_bundle(
+            store, keys, _refs_of(store, keys), staged.write, progress=_as_progress(out, "exporting", progress)
+        )
     return Exported(path=out, size=summary.size, sha256=staged.sha256(), entries=summary.entries, refs=summary.refs)
 
 
@@ -81,11 +84,13 @@ def _ref_problem(name: str, data: Mapping[str, Any], records: Sequence[Record]) 
         return "it is no answer of the Hub"
     try:
         answer = HubCheckpoint.parse_ref(data)
-    except (KeyError, TypeError, ValueError) as error:
+        datetime.fromisoformat(answer["remembered_at"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         return f"it is not understood ({error!r})"
-    if answer["content_hash"] not in {record.about.get("content_hash") for record in records} - {None}:
-        return "it is of a checkpoint that is none of the bundle's"
-    return None
+    if not 0 <= (answer["size"] or 0) <= _SIZE_LIMIT:
+        return "its size is that of no file"
+    of = {found for record in records if is_sha256(found := record.about.get("content_hash"))}
+    return None if answer["content_hash"] in of else "it is of a checkpoint that is none of the bundle's"
 
 
 def _as_progress(path: Path, stage: Stage, report: Report) -> BytesReport:

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depthhub_cache.staging import Staging
-
 from .catalog import Catalog
 from .model.config import ModelConfig
 from .progress import Progress, Report
@@ -15,6 +13,7 @@ from .steps.decide import decide
 from .steps.digest import require_content, require_unchanged
 from .steps.local_file import locate_local
 from .steps.request import Request
+from .whole_file import whole_file
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +26,13 @@ def convert_file(
     family: str | None = None,
     max_depth: float | None = None,
     dtype: torch.dtype | str | None = None,
+    replace: bool = True,
     progress: Report | None = None,
 ) -> ModelConfig:
     """Write the converted form of the checkpoint at `path` to `out`: the very bytes that the cache would hold.
 
-    `out` is written beside itself and renamed, so that it is whole or absent; a file that is there is replaced. Loads
-    like any checkpoint (`from_pretrained(out)`), and knows its own family. Raises what `from_pretrained` raises.
+    `out` is whole or absent. Loads like any checkpoint (`from_pretrained(out)`), and knows its own family. Raises what
+    `from_pretrained` raises, and FileExistsError where `out` is there and is not to be replaced.
     """
     from .checkpoint.convert import convert
     from .checkpoint.converted import write_converted
@@ -44,15 +44,13 @@ def convert_file(
     recipe = decide(request, located, located.content_hash)
     converted = convert(read_checkpoint(located.path), recipe)
     out = Path(out).expanduser().absolute()
-    with Staging(out.parent) as staging:
-        with staging.file(out.name) as staged:
-            write_converted(
-                staged.write,
-                converted,
-                content_hash=located.content_hash,
-                progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
-            )
+    with whole_file(out, replace=replace) as staged:
+        write_converted(
+            staged.write,
+            converted,
+            content_hash=located.content_hash,
+            progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
+        )
         require_unchanged(located.path, located.fingerprint)
         require_content(located.path, located.content_hash, located.source, request.report)  # what was written
-        staging.place(out.name, out)
     return converted.config

@@ -296,7 +296,7 @@ def _token_of_the_client(asked: Asked) -> str:
 
 def _names_beside(remote: RemoteFile, settings: Settings) -> Iterable[str]:
     """For a better error only, so it may fail, and may not take long."""
-    hasty = replace(settings, total_timeout=min(settings.total_timeout, _NEAR_NAMES_TIMEOUT))
+    hasty = settings._replace(total_timeout=min(settings.total_timeout, _NEAR_NAMES_TIMEOUT))
     try:
         listing = list_files(remote.repo_id, repo_type=remote.repo_type, revision=remote.commit, settings=hasty)
     except DepthHubError:

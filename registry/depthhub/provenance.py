@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from depthhub_cache.identity import ContentHash, Key
+from depthhub_cache.identity import ContentHash, Key, is_sha256
 
 from .checkpoint.recipe import Recipe
 from .errors import BrokenEntryError
+from .hub_names import RepoType, file_path_problem, repo_id_problem, revision_problem
 
 if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
@@ -42,17 +44,89 @@ class Provenance:
 
     @classmethod
     def of(cls, entry: Entry) -> Provenance:
-        """Raises BrokenEntryError where the record lacks something; what it has besides is ignored."""
-        about = entry.record.about
-        found: dict[str, Any] = {"key": entry.key, "path": entry.weights, "made_at": entry.record.created_at}
+        """Raises BrokenEntryError where the record lacks something, or says what cannot be.
+
+        A record may have come with a bundle: it is believed no further than this. What it has besides is ignored.
+        """
         try:
-            found |= {field.name: about[field.name] for field in fields(cls) if field.name not in found}
-            found["recipe"] = Recipe.from_json(found["recipe"])
-            found["decisions"] = tuple(found["decisions"])
+            made = _read(entry)
+            _require_place(made)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BrokenEntryError(
                 f"The record of entry {entry.path} is damaged ({type(error).__name__}: {error}). "
                 f"Remove it with `depthhub cache remove {entry.key[:12]}`; it is made again when it is needed.",
                 path=entry.path,
             ) from error
-        return cls(**found)
+        return made
+
+
+_MOST_BYTES = 1 << 60
+
+
+def _read(entry: Entry) -> Provenance:
+    about = entry.record.about
+    return Provenance(
+        source=_text(about, "source"),
+        name=_text_or_none(about, "name"),
+        repo_id=_text_or_none(about, "repo_id"),
+        repo_type=_text_or_none(about, "repo_type"),
+        filename=_text(about, "filename"),
+        commit=_text_or_none(about, "commit"),
+        content_hash=_digest(about, "content_hash"),
+        checkpoint_bytes=_size(about, "checkpoint_bytes"),
+        licence=_text_or_none(about, "licence"),
+        recipe=Recipe.from_json(about["recipe"]),
+        decisions=_texts(about, "decisions"),
+        versions=_versions(about["versions"]),
+        key=entry.key,
+        path=entry.weights,
+        made_at=entry.record.created_at,
+    )
+
+
+def _require_place(made: Provenance) -> None:
+    """Raises ValueError where names that lead to a repository are not such as the Hub has."""
+    if made.repo_id is None:
+        return
+    if made.repo_type not in get_args(RepoType):
+        raise ValueError(f"its repo_type is none of {', '.join(get_args(RepoType))}")
+    commit_problem = None if made.commit is None else revision_problem(made.commit)
+    if problem := repo_id_problem(made.repo_id) or file_path_problem(made.filename) or commit_problem:
+        raise ValueError(problem)
+
+
+def _text(about: Mapping[str, Any], name: str) -> str:
+    text = about[name]
+    if not isinstance(text, str):
+        raise TypeError(f"its {name} is no text")
+    return text
+
+
+def _text_or_none(about: Mapping[str, Any], name: str) -> str | None:
+    return None if about[name] is None else _text(about, name)
+
+
+def _texts(about: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    texts = about[name]
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"its {name} are no texts")
+    return tuple(texts)
+
+
+def _versions(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise TypeError("its versions are no object")
+    return {name: _text(value, name) for name in value}
+
+
+def _digest(about: Mapping[str, Any], name: str) -> ContentHash:
+    if not is_sha256(about[name]):
+        raise ValueError(f"its {name} is no sha256")
+    return ContentHash(about[name])
+
+
+def _size(about: Mapping[str, Any], name: str) -> int:
+    size = about[name]
+    if type(size) is not int or not 0 <= size <= _MOST_BYTES:
+        raise ValueError(f"its {name} is no number of bytes")
+    return size

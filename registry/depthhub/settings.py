@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from depthhub_cache.store import Store
@@ -20,8 +19,7 @@ _LONG = 100
 _TRUE = {"1", "true", "yes", "on"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """Resolved settings of one call. Times are seconds.
 
     cache_dir: root of the cache (`DEPTHHUB_CACHE`, else the platform's cache folder). lower_caches: further roots, read
@@ -48,7 +46,7 @@ class Settings:
     map_weights: bool | None = None
     catalog: Path | None = None
     endpoint: str = DEFAULT_ENDPOINT
-    token: str | bool | None = field(default=None, repr=False)
+    token: str | bool | None = None
     offline: bool = False
     keep_source: bool = False
     connect_timeout: float = 10.0
@@ -84,6 +82,10 @@ class Settings:
             keep_source=_flag(env, "DEPTHHUB_KEEP_SOURCE"),
             **{name: _seconds(env, name) for name in _LIMITS if _env_name(name) in env},
         )
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "token")  # it is a secret
+        return f"Settings({', '.join(shown)})"
 
     def open_store(self) -> Store:
         """The cache that these settings name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import random
@@ -120,7 +119,7 @@ _TINY = ModelConfig(
 
 
 def converted_headers(file: Path, chance: random.Random) -> Target:
-    config = dataclasses.asdict(_TINY)
+    config = _TINY._asdict()
     recipe = {"build": Build("v2-metric", 20.0).to_json(), "dtype": None, "layout_version": 1}
     text = canonical_json({"config": config, "content_hash": "0" * 64, "recipe": recipe})
     sound = _framed({"__metadata__": {"depthhub": text}, "a": _tensor("F32", [1], 0)}, bytes(4))

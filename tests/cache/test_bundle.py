@@ -108,6 +108,12 @@ def forged(members: Members) -> Members:
     return {**members, FILE_NAME: seal(facts)}
 
 
+def sealed_again(text: bytes) -> bytes:
+    """`text` with the digest that it has now."""
+    body, mark, _ = text.rpartition(b'"sha256": "')
+    return body + mark + hash_of(body + mark).encode() + b'"\n}\n'
+
+
 def flipped(data: bytes, place: int, bit: int = 0) -> bytes:
     changed = bytearray(data)
     changed[place] ^= 1 << bit
@@ -401,6 +407,18 @@ def _changed_record(members: Members, **facts: Any) -> Members:
     return forged({**members, name: Record.parse(members[name])._replace(**facts).to_bytes()})
 
 
+def _with_about(members: Members, about: bytes) -> Members:
+    """A record whose `about` is this text, all digests to match."""
+    head, _, rest = members[SECOND_RECORD].partition(b'"about": {')
+    return forged({**members, SECOND_RECORD: sealed_again(head + b'"about": {' + about + b"," + rest)})
+
+
+def _with_data(members: Members, data: bytes) -> Members:
+    name = _second_ref(members)
+    head, _, rest = members[name].partition(b'"data": {')
+    return forged({**members, name: sealed_again(head + b'"data": {' + data + b"," + rest)})
+
+
 def _without(members: Members, *starts: str) -> Members:
     return {name: data for name, data in members.items() if not name.startswith(starts)}
 
@@ -423,6 +441,8 @@ def _second_ref(members: Members) -> str:
     return next(name for name in members if name.startswith("refs/"))
 
 
+_NEST = b"[" * 400 + b"]" * 400
+_ABYSS = b"[" * 200_000 + b"]" * 200_000
 SECOND_RECORD, SECOND_WEIGHTS = f"entries/{SECOND}/entry.json", f"entries/{SECOND}/weights.safetensors"
 TAMPERED: dict[str, tuple[Callable[[Members], Members], str]] = {
     "weights": (lambda m: {**m, SECOND_WEIGHTS: flipped(m[SECOND_WEIGHTS], -1)}, SECOND_WEIGHTS),
@@ -451,6 +471,15 @@ TAMPERED: dict[str, tuple[Callable[[Members], Members], str]] = {
         SECOND_RECORD,
     ),
     "record that is no record": (lambda m: forged({**m, SECOND_RECORD: b"{}\n"}), SECOND_RECORD),
+    "record with a number beyond all": (lambda m: _with_about(m, b'"x": 1e999'), SECOND_RECORD),
+    "record with no number": (lambda m: _with_about(m, b'"x": NaN'), SECOND_RECORD),
+    "record that is nested deeply": (lambda m: _with_about(m, b'"x": ' + _NEST), SECOND_RECORD),
+    "record that is nested as deep as it can be": (lambda m: _with_about(m, b'"x": ' + _ABYSS), SECOND_RECORD),
+    "record in other words": (lambda m: _with_about(m, b'"x":1'), SECOND_RECORD),
+    "record that would be written larger than it is read": (
+        lambda m: _with_about(m, b'"x":[' + b"1," * 400_000 + b"1]"),
+        SECOND_RECORD,
+    ),
     "record of another entry": (lambda m: _changed_record(m, key=FIRST), SECOND_RECORD),
     "record with a name that leads elsewhere": (
         lambda m: forged(
@@ -502,6 +531,12 @@ TAMPERED: dict[str, tuple[Callable[[Members], Members], str]] = {
         "refs/",
     ),
     "ref of another name": (lambda m: forged({**m, _second_ref(m): ref_bytes("hub:x", {})}), "refs/"),
+    "ref with a number beyond all": (lambda m: _with_data(m, b'"x": -1e999'), "refs/"),
+    "ref that is nested deeply": (lambda m: _with_data(m, b'"x": ' + _NEST), "refs/"),
+    "ref that would be written larger than it is read": (
+        lambda m: _with_data(m, b'"x":[' + b"1," * 400_000 + b"1]"),
+        "refs/",
+    ),
     "order": (_swapped, f"entries/{FIRST}/entry.json"),
     "an entry is missing": (lambda m: _without(m, f"entries/{SECOND}"), "its size"),
     "the last is missing": (lambda m: _without(m, "refs/"), "its size"),

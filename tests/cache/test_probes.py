@@ -41,6 +41,13 @@ def finding(found: Examination, name: str) -> Finding:
     return next(finding for finding in found.findings if finding.name == name)
 
 
+@pytest.fixture
+def store(store: Store) -> Store:
+    """One whose folder is there: only then can be noted what was found."""
+    store.root.mkdir()
+    return store
+
+
 # --- a sound place
 
 
@@ -51,10 +58,28 @@ def test_on_a_sound_file_system_nothing_is_wrong(store: Store) -> None:
     assert found.handling == Handling("flock", True)
 
 
-def test_a_cache_that_is_not_there_yet_is_made_and_nothing_of_the_experiments_stays(store: Store) -> None:
+def test_nothing_of_the_experiments_stays(store: Store) -> None:
     examine(store)
     assert list((store.root / "v1" / "tmp").iterdir()) == []
     assert {name.split("/")[0] for name in files_under(store.root / "v1")} == {"refs"}
+
+
+def test_a_cache_that_is_not_there_yet_is_examined_where_it_would_be_and_not_made(tmp_path: Path) -> None:
+    found = examine(Store(tmp_path / "far" / "away" / "cache"))
+    assert list(tmp_path.iterdir()) == []
+    assert set(states(found).values()) <= {"good", "unknown"}
+    assert (states(found)["folder"], states(found)["writing"], states(found)["locks"]) == ("unknown", "good", "good")
+
+
+@needs_fork
+def test_a_cache_that_could_not_be_made_is_broken_for_who_may_not_make_it(open_folder: Path) -> None:
+    (open_folder / "hidden").mkdir(mode=0o700)
+    for place in (open_folder / "cache", open_folder / "hidden" / "far" / "cache"):
+        found = in_a_child(lambda place=place: examine(Store(place)), as_nobody=True)
+        assert states(found)["writing"] == "broken"
+        assert "permission denied" in finding(found, "writing").what
+        below = in_a_child(lambda place=place: examine_below(place), as_nobody=True)
+        assert states(below)["reading"] == "degraded"
 
 
 def test_every_finding_is_a_sentence_and_says_what_to_do_where_something_can_be_done(store: Store) -> None:
@@ -368,7 +393,6 @@ def test_a_folder_that_may_be_written_and_not_listed_is_examined(open_folder: Pa
     ],
 )
 def test_permissions_are_said_in_words(store: Store, mode: int, state: str, words: str) -> None:
-    store.root.mkdir()
     store.root.chmod(mode)
     found = finding(examine(store), "folder")
     assert (found.state, words in found.what) == (state, True)

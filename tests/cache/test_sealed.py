@@ -162,6 +162,23 @@ def test_what_is_no_plain_json_is_not_sealed(facts: dict[str, Any]) -> None:
         seal(facts)
 
 
+def test_what_is_sealed_is_read_back_however_deep_it_is() -> None:
+    def deepest(work: Callable[[list[Any]], object]) -> int:
+        for depth in range(300):
+            try:
+                work(_nested(depth))
+            except ValueError:
+                return depth - 1
+        pytest.fail("there is no limit")
+
+    def written(value: list[Any]) -> bytes:
+        return sealed_by_hand(b'{"a": ' + json.dumps(value).encode())
+
+    sealed = deepest(lambda value: seal({"a": value}))
+    assert sealed == deepest(lambda value: unseal(written(value), limit=LIMIT)) > 50
+    assert unseal(seal({"a": _nested(sealed)}), limit=LIMIT) == {"a": _nested(sealed)}
+
+
 def test_what_contains_itself_is_not_sealed() -> None:
     facts: dict[str, Any] = {}
     facts["self"] = facts
@@ -176,14 +193,32 @@ def test_what_contains_itself_is_not_sealed() -> None:
         b"[1",
         b'{"a": NaN',
         b'{"a": Infinity',
+        b'{"a": 1e999',
+        b'{"a": [-1E999]',
         b'{"a": ' + b"[" * 300_000 + b"]" * 300_000,
+        b'{"a": ' + b"[" * 200 + b"]" * 200,
+        b'{"a": ' + b'{"b": ' * 200 + b"1" + b"}" * 200,
         b'{"a": ' + b"9" * 10_000,
         b'{"a": "\xff"',
         b'{"a": 1, ',
         b'{"a": {"b": 1',
         '{"a": 1'.encode("utf-16"),
     ],
-    ids=["nothing", "list", "nan", "inf", "deep", "long number", "no utf-8", "comma", "open", "utf-16"],
+    ids=[
+        *(
+            "nothing",
+            "list",
+            "nan",
+            "inf",
+            "beyond a float",
+            "below a float",
+            "deep",
+            "lists",
+            "objects",
+            "long number",
+        ),
+        *("no utf-8", "comma", "open", "utf-16"),
+    ],
 )
 def test_a_right_digest_makes_no_json_of_what_is_none(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"it is not JSON|it is nested too deeply"):

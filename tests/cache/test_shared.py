@@ -270,7 +270,6 @@ def test_whatever_part_is_hidden_nothing_but_an_error_of_ours_is_raised(open_fol
             "recall": lambda: store.recall("vits"),
             "refs": lambda: list(store.refs()),
             "broken_refs": lambda: list(store.broken_refs()),
-            "broken_originals": lambda: list(store.broken_originals()),
             "kept": lambda: store.kept(hash_of(b"vits")),
             "kept_checkpoints": lambda: list(store.kept_checkpoints()),
             "abandoned": lambda: list(store.abandoned("part")),

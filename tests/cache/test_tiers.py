@@ -303,7 +303,7 @@ store.pin(entry.key), store.unpin(key_of("vitb")), store.is_pinned(key_of("vitb"
 assert store.recall("vits") and store.kept(hash_of(b"vits"))
 store.remember("vits", {}), store.forget("vitb"), store.forget("nothing")
 list(store.refs()), list(store.broken_refs()), list(store.entries()), list(store.kept_checkpoints())
-list(store.broken_originals()), list(store.abandoned("part"))
+list(store.kept_checkpoints()), list(store.abandoned("part"))
 assert store.remove(key_of("vitb")) == 0
 broken = store.get(key_of("cut"))
 assert broken is None

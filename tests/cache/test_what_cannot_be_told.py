@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from depthhub_cache import disk, verification
+from depthhub_cache.bundles.packing import export_bundle
+from depthhub_cache.bundles.unpacking import import_bundle
 from depthhub_cache.collection import Budget
 from depthhub_cache.errors import BrokenEntryError
 from depthhub_cache.reading import is_there, listed
@@ -165,3 +168,24 @@ def test_an_entry_baked_into_an_image_is_removed_and_repaired(
     assert store.get(key_of("vits")) is None
     assert publish(store, "vits").weights.read_bytes() == weights_of("vits")
     assert files_under(store.root / "v1" / "tmp") == {}
+
+
+def test_what_is_being_imported_is_not_collected(store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other")
+    entry = publish(other, "vits")
+    bundle = io.BytesIO()
+    export_bundle(other, [entry.key], {}, bundle.write)
+    bundle.seek(0)
+    publish(store, "vits")
+    spared: list[str] = []
+
+    told: list[int] = []
+
+    def collect(done: int, total: int) -> None:
+        told.append(done)
+        if len(told) > 1:  # the record is read before anybody knows what it is of
+            spared.extend(decision.item.name for decision in store.collect(NOTHING_STAYS).spared)
+
+    import_bundle(store, bundle, tmp_path / "a.tar", progress=collect)
+    assert entry.key in spared
+    assert store.get(entry.key) is not None

@@ -6,6 +6,9 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import shutil
+import signal
 import tarfile
 from pathlib import Path
 
@@ -18,8 +21,12 @@ from depthhub.testing import LocalHub, reference_image
 from depthhub_cache.bundles.packing import export_bundle
 from depthhub_cache.store import Store
 
+from ..cache.children import in_a_child, needs_fork
+
 on_loopback = pytest.mark.allow_hosts(["127.0.0.1"])
 V2 = ("--family", "v2")
+ANSWER = {"filename": "x.pth", "commit": "0" * 40, "content_hash": "0" * 64, "git_sha1": None, "size": 1}
+ANSWER |= {"remembered_at": "2025-01-01T00:00:00+00:00"}
 
 
 @pytest.fixture
@@ -69,7 +76,7 @@ def test_a_repository_travels_with_what_the_hub_said_of_it(
     assert [(entry["state"], entry["key"]) for entry in imported["entries"]] == [
         ("imported", exported["entries"][0]["key"])
     ]
-    assert imported["refs"] == exported["refs"]
+    assert sorted(imported["refs"]) == sorted(exported["refs"])
     assert np.array_equal(depth_of("me/forest@main", elsewhere), here)
     assert np.array_equal(depth_of("me/forest/tiny.pth", elsewhere), here)
     monkeypatch.delenv("HF_ENDPOINT")
@@ -215,10 +222,22 @@ def test_a_compressed_bundle_is_refused_with_the_next_step(depthhub, key, elsewh
         ("hub:model/me/forest/@main", {"content_hash": "0" * 64}, "not understood"),
         (
             "hub:model/me/forest/@main",
-            {"filename": "x.pth", "commit": "0" * 40, "content_hash": "0" * 64, "git_sha1": None, "size": 1}
-            | {"remembered_at": "2025-01-01T00:00:00+00:00"},
+            ANSWER,
             "none of the bundle's",
         ),
+        *(
+            ("hub:model/me/forest/@main", {**ANSWER, **wrong}, "not understood")
+            for wrong in (
+                {"remembered_at": "yesterday"},
+                {"filename": ["x.pth"]},
+                {"filename": "../../x.pth"},
+                {"commit": {"a": 1}},
+                {"size": "1"},
+                {"content_hash": ["0" * 64]},
+            )
+        ),
+        ("hub:model/me/forest/@main", {**ANSWER, "size": 10**400}, "its size"),
+        ("hub:model/me/forest/@main", {**ANSWER, "size": -1}, "its size"),
     ],
 )
 def test_an_answer_that_export_would_not_have_packed_is_refused(
@@ -244,3 +263,52 @@ def test_neither_way_imports_torch_or_the_hubs_client(shell, depthhub, key, else
         )
         result = shell("-c", code)
         assert result.returncode == 0, result.stderr
+
+
+# the file that is written
+
+
+def test_a_file_that_appears_while_a_bundle_is_written_stays_as_it_is(depthhub, key, out, monkeypatch) -> None:
+    def slowly(*args, **options):
+        summary = export_bundle(*args, **options)
+        out.write_text("mine")
+        return summary
+
+    monkeypatch.setattr("depthhub.bundles.export_bundle", slowly)
+    outcome = depthhub("cache", "export", key, "-o", out)
+    assert (outcome.code, out.read_text()) == (2, "mine")
+    assert "is there already; --force replaces it" in outcome.err
+    assert list(out.parent.iterdir()) == [out]
+    assert depthhub("cache", "export", key, "-o", out, "--force").code == 0
+    assert len(names_in(out)) > 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+def test_what_a_killed_export_left_goes_with_the_next_one(shell, depthhub, key, out) -> None:
+    code = (
+        "import os, signal, depthhub.bundles as bundles; from depthhub.cli import main\n"
+        "def killed(store, keys, refs, write, **_): write(b'half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"bundles.export_bundle = killed; main(['cache', 'export', {key!r}, '-o', {str(out)!r}])"
+    )
+    assert shell("-c", code).returncode == -signal.SIGKILL
+    [left] = out.parent.iterdir()
+    assert depthhub("cache", "export", key, "-o", out).code == 0
+    assert list(out.parent.iterdir()) == [out] != [left]
+
+
+@needs_fork
+def test_an_output_folder_that_is_hidden_is_code_8(depthhub, key, cache, open_folder) -> None:
+    shutil.copytree(cache, open_folder / "cache")
+    (open_folder / "hidden").mkdir(mode=0o700)
+    argv = ("cache", "export", key, "--cache-dir", open_folder / "cache", "-o", open_folder / "hidden" / "x.tar")
+    outcome = in_a_child(lambda: depthhub(*argv), as_nobody=True)
+    assert (outcome.code, outcome.out) == (8, "")
+    assert "Permission denied" in outcome.err or "permission denied" in outcome.err
+
+
+def test_one_answer_is_one_answer(depthhub, key, cache, elsewhere, out) -> None:
+    content_hash = Store(cache).get(key).record.about["content_hash"]
+    Store(cache).remember("hub:model/me/forest/@main", {**ANSWER, "content_hash": content_hash})
+    depthhub("cache", "export", key, "-o", out)
+    assert "1 answer of the Hub remembered." in depthhub("cache", "import", out, "--cache-dir", elsewhere).err
+    assert "0 answers of the Hub remembered." in depthhub("cache", "import", out, "--cache-dir", elsewhere).err

@@ -398,7 +398,7 @@ def test_gc_in_a_dry_run_says_what_would_go_and_removes_nothing(depthhub, aged, 
 def test_gc_in_json_says_all_that_the_collection_says(depthhub, aged, weights):
     depthhub("cache", "pin", weights.parent.name)
     facts = depthhub("cache", "gc", "--max-size", "1kB", "--json").json
-    assert set(facts) == {"freed", "spared", "swept", "bytes", "dry_run", "freed_bytes"}
+    assert set(facts) == {"freed", "spared", "swept", "bytes", "dry_run", "freed_bytes", "refused"}
     [freed], [spared] = facts["freed"], facts["spared"]
     assert freed["item"]["kind"] == spared["item"]["kind"] == "entry"
     assert (spared["item"]["name"], spared["why"]) == (weights.parent.name, "pinned")

@@ -64,6 +64,21 @@ def test_convert_replaces_a_file_only_when_told(depthhub, tiny, tmp_path):
     assert out.read_bytes() != b"precious"
 
 
+def test_convert_leaves_a_file_that_appears_meanwhile(depthhub, tiny, tmp_path, monkeypatch):
+    from depthhub import conversion
+
+    def slowly(*args):
+        require_content(*args)
+        out.write_bytes(b"precious")
+
+    out, require_content = tmp_path / "converted.safetensors", conversion.require_content
+    monkeypatch.setattr(conversion, "require_content", slowly)
+    outcome = depthhub("convert", tiny, "-o", out, "--family", "v2")
+    assert (outcome.code, out.read_bytes()) == (2, b"precious")
+    assert "--force replaces it" in outcome.err
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_convert_never_replaces_the_checkpoint_itself(depthhub, tmp_path):
     path = make_checkpoint(tmp_path / "tiny.safetensors", encoder="tiny", container="safetensors")
     before = path.read_bytes()

@@ -114,6 +114,25 @@ def test_a_dead_port_is_4(depthhub, monkeypatch):
     assert depthhub("doctor").code == ExitCode.NETWORK
 
 
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_with_a_dead_hub_nothing_is_said_of_the_token_but_that_it_was_not_checked(depthhub, monkeypatch, token):
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    with LocalHub() as gone:
+        monkeypatch.setenv("HF_ENDPOINT", gone.endpoint)
+    assert states(depthhub("doctor", "--json").json)["token"] == "unknown"
+    (line,) = [line for line in depthhub("doctor").out.splitlines() if line.startswith("token ")]
+    assert "could not be checked" in line
+    assert "None is sent" not in line
+
+
+def test_a_cache_that_is_not_there_is_not_made(depthhub, tmp_path):
+    outcome = depthhub("doctor", "--offline", "--cache-dir", tmp_path / "far" / "cache")
+    assert outcome.code == 0
+    assert "is not there yet" in outcome.out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_token_that_is_not_accepted_is_5_and_never_shown(depthhub, local_hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     for form in ([], ["--json"], ["--verbose"]):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from depthhub.cli.console import Console
 from depthhub.cli.parser import VERBS, Verb
+from depthhub.errors import CacheError
 from depthhub.testing import make_checkpoint
 
 
@@ -124,6 +126,12 @@ def test_warnings_and_log_messages_of_the_library_are_messages(depthhub, monkeyp
     )
     assert "only when verbose" in depthhub("list", "--verbose").err
     assert logging.getLogger("depthhub").handlers == []
+
+
+def test_a_message_may_have_lines_and_moves_no_terminal(capsys):
+    for say in (Console().note, Console().warning, lambda text: Console().failure(CacheError(text, path=Path()))):
+        say("one\ntwo \x1b[2J\r\u202e\ud800 é深")
+        assert capsys.readouterr().err.endswith("one\ntwo \\x1b[2J\\r\\u202e\\ud800 é深\n")
 
 
 def test_a_warning_is_shown_whatever_python_was_told_of_warnings(shell, tiny, tmp_path):

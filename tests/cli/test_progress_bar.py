@@ -92,3 +92,15 @@ def test_a_message_is_written_above_the_bar(monkeypatch):
         bar.report(Progress("vits", "downloading", 40, 100))
         Console().warning("look out")
     assert "depthhub: warning: look out\n" in terminal.getvalue().replace("\r", "")
+
+
+def test_nothing_in_a_name_moves_the_terminal(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with Bar() as bar:
+        bar.report(Progress("a\x1b[2J", "downloading", 0, MB))
+        bar.count(0, 1, "b\x1b]0;c\x07")
+    assert r"a\x1b[2J: downloading" in terminal.getvalue()
+    assert r"b\x1b]0;c\x07" in terminal.getvalue()
+    assert "\x07" not in terminal.getvalue()
+    assert "\x1b[2J" not in terminal.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,7 @@ class Downloads:
                     digest = hub.download(
                         remote or self.remote,
                         staged,
-                        settings=replace(self.settings, **settings),
+                        settings=self.settings._replace(**settings),
                         progress=progress or self.heard.append,
                         seed=seed,
                     )

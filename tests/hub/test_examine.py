@@ -24,7 +24,7 @@ TOKEN = "hf_" + "secret" * 5
 @pytest.fixture
 def examine(settings):
     """`examine(stall_timeout=1)`: with these settings instead of the others."""
-    return lambda **others: hub.examine(replace(settings, **others))
+    return lambda **others: hub.examine(settings._replace(**others))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ CONFIG = b'{"encoder": "vits"}\n'
 @pytest.fixture
 def list_files(settings):
     def ask(repo_id="owner/repo", *, repo_type="model", revision=None, **changes) -> hub.Listing:
-        return hub.list_files(repo_id, repo_type=repo_type, revision=revision, settings=replace(settings, **changes))
+        return hub.list_files(repo_id, repo_type=repo_type, revision=revision, settings=settings._replace(**changes))
 
     return ask
 

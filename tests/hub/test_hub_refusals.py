@@ -107,7 +107,7 @@ def test_an_answer_without_the_hubs_codes_is_told_as_far_as_it_goes(download, lo
 
 
 def test_offline_asks_nothing(download, settings):
-    offline = replace(settings, offline=True)
+    offline = settings._replace(offline=True)
     with pytest.raises(OfflineError, match="network may not be used"):
         download(offline=True)
     with pytest.raises(OfflineError):

@@ -177,6 +177,34 @@ def test_the_size_that_a_name_promises_is_checked_on_a_hit_too(
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
+@pytest.mark.parametrize("config", ['{"max_depth": NaN}', '{"max_depth": 1e999}', "[" * 150 + "]" * 150, "[1]"])
+def test_a_config_json_that_nobody_can_remember_says_nothing(
+    local_hub: LocalHub, tiny: Path, config: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    local_hub.add_file("owner/repo", "a.pth", tiny)
+    local_hub.add_file("owner/repo", "config.json", config.encode())
+    with pytest.raises(FamilyError):
+        from_pretrained("owner/repo/a.pth")
+    assert "config.json is ignored" in caplog.text
+    assert golden_difference(from_pretrained("owner/repo/a.pth", family="v2"), "v2-tiny") <= 1e-4
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+@pytest.mark.parametrize("damage", [{"filename": 5}, {"commit": ["main"]}, {"size": -1}, {"size": True}])
+def test_a_remembered_answer_that_no_hub_gives_costs_a_question(
+    local_hub: LocalHub, tiny: Path, cache: Path, damage: dict[str, object]
+) -> None:
+    local_hub.add_file("owner/repo", "a.pth", tiny)
+    prewarm(["owner/repo/a.pth"], family="v2")
+    store = Store(cache)
+    for name, ref in list(store.refs()):
+        store.remember(name, {**ref, **damage})
+    local_hub.clear_log()
+    assert golden_difference(from_pretrained("owner/repo/a.pth", family="v2"), "v2-tiny") <= 1e-4
+    assert local_hub.requests
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
 def test_what_was_not_asked_is_not_remembered_as_nothing(
     local_hub: LocalHub, tmp_path: Path, catalog: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

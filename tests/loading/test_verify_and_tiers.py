@@ -26,7 +26,7 @@ from depthhub_cache.quarantine import all_set_aside, reason_of
 from depthhub_cache.store import Store
 
 from ..cache.children import in_a_child, needs_fork, together
-from ..cache.conftest import Mount, mount  # noqa: F401  a fixture
+from ..cache.conftest import Mount
 from ..cache.samples import files_under
 from ..catalogs import checkpoint, write_catalog
 from .conftest import Python, golden_difference
@@ -183,7 +183,7 @@ def test_a_tier_below_serves_a_load_and_is_left_as_it_is(tiny: Path, lower: Path
 
 def test_a_tier_on_a_read_only_mount_serves_a_load(
     tiny: Path,
-    mount: Mount,  # noqa: F811
+    mount: Mount,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -472,7 +472,7 @@ def test_no_load_fails_and_none_is_wrong_while_others_collect_all_there_is(tiny:
 
 @pytest.fixture
 def small(
-    mount: Mount,  # noqa: F811
+    mount: Mount,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Path]:
@@ -513,7 +513,7 @@ def test_where_there_is_no_room_nothing_is_converted(tiny: Path, small: Path) ->
     assert files_under(small / "cache" / "v1" / "tmp") == {}
 
 
-def test_when_there_is_room_again_it_succeeds(tiny: Path, mount: Mount, cache: Path) -> None:  # noqa: F811
+def test_when_there_is_room_again_it_succeeds(tiny: Path, mount: Mount, cache: Path) -> None:
     root = mount("size=10m")
     ballast = root / "ballast"
     ballast.write_bytes(bytes(5_000_000))
@@ -525,7 +525,7 @@ def test_when_there_is_room_again_it_succeeds(tiny: Path, mount: Mount, cache: P
 
 def test_the_error_says_what_a_collection_would_free_and_then_there_is_room(
     tiny: Path,
-    mount: Mount,  # noqa: F811
+    mount: Mount,
     cache: Path,
 ) -> None:
     root = mount("size=10m")

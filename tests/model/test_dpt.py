@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +17,26 @@ def test_building_a_model_draws_no_random_numbers(tiny_model: DPT) -> None:
     before = torch.get_rng_state()
     DPT(tiny_model.config)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_blocks_that_are_built_alike_share_nothing(tiny_model: DPT) -> None:
+    model = DPT(tiny_model.config)
+    assert len({id(module) for module in model.modules()}) == len(list(tiny_model.modules()))
+    assert len({parameter.data_ptr() for parameter in model.parameters()}) == len(list(tiny_model.parameters()))
+    first, second, *_ = model.imgencoder.blocks
+    hook = first.attn.register_forward_hook(lambda *_: None)
+    assert not second.attn._forward_hooks
+    assert not first.mlp._forward_hooks
+    hook.remove()
+    for table in ("_parameters", "_modules", "_buffers", "_state_dict_hooks", "_non_persistent_buffers_set"):
+        assert getattr(first, table) is not getattr(second, table)
+
+
+def test_a_model_can_be_filled_as_any_other_module(tiny_model: DPT, pixels: Tensor, depth: Tensor) -> None:
+    model = DPT(tiny_model.config)
+    model.load_state_dict(tiny_model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(model.eval()(pixels), tiny_model(pixels))
 
 
 def test_every_normalisation_has_dinov2s_epsilon(tiny_model: DPT) -> None:
@@ -88,4 +107,4 @@ def test_pixels_that_do_not_fit_are_refused_with_what_would(
 @pytest.mark.parametrize("taps", [(1, 3, 5, 8), (-1, 3, 5, 7), (3, 1, 5, 7), (1, 1, 5, 7), (5, 6, 7)])
 def test_taps_that_are_no_four_blocks_are_refused(tiny_model: DPT, taps: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"four ascending blocks of 0 to 7; got "):
-        DPT(replace(tiny_model.config, taps=taps))
+        DPT(tiny_model.config._replace(taps=taps))

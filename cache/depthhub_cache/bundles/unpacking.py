@@ -13,7 +13,7 @@ from ..entry import Entry
 from ..errors import BrokenEntryError, CacheError
 from ..identity import Key
 from ..record import Record
-from ..refs import parse_ref, ref_path
+from ..refs import parse_ref, ref_bytes, ref_path
 from ..store import Store
 from .archive import ArchiveReader, Report, silent
 from .manifest import FILE_NAME, LIMIT, WEIGHTS, Manifest, Member, PackedEntry, ref_name
@@ -97,21 +97,15 @@ class _Import:
         """The next entry: published, or verified all the same where a sound one is there."""
         made = self._record(packed)
         self._records.append(made)
-        state: State = "replaced" if self._store.tiers[0].entry_folder(packed.key).exists() else "imported"
-        there = self._sound(packed.key)
-        if there is None:
-            return Imported(entry=self._published(packed, made), state=state)
-        for _ in self._content(packed.weights):
-            pass
-        if there.record.weights_sha256 != made.weights_sha256:
-            log.warning("entry %s is here with other bytes than in the bundle; it stays as it is", packed.key)
-        return Imported(entry=there, state="kept")
+        with self._store.lease(packed.key):  # no collection takes it away before its last byte is verified
+            return self._imported(packed, made)
 
     def ref(self, member: Member) -> str | None:
         """The name of the next ref, if it is remembered now; None where the store has its own answer."""
         text = b"".join(self._content(member))
         try:
             name, data = parse_ref(text)
+            _require_own_form(text, ref_bytes(name, data))
         except ValueError as error:
             raise self._reader.error(member.name, str(error)) from error
         if ref_name(ref_path(Path(), name).stem) != member.name:
@@ -124,10 +118,22 @@ class _Import:
         self._store.remember(name, data)
         return name
 
+    def _imported(self, packed: PackedEntry, made: Record) -> Imported:
+        state: State = "replaced" if self._store.tiers[0].entry_folder(packed.key).exists() else "imported"
+        there = self._sound(packed.key)
+        if there is None:
+            return Imported(entry=self._published(packed, made), state=state)
+        for _ in self._content(packed.weights):
+            pass
+        if there.record.weights_sha256 != made.weights_sha256:
+            log.warning("entry %s is here with other bytes than in the bundle; it stays as it is", packed.key)
+        return Imported(entry=there, state="kept")
+
     def _record(self, packed: PackedEntry) -> Record:
         text = b"".join(self._content(packed.record))
         try:
             made = Record.parse(text)
+            _require_own_form(text, made.to_bytes())
         except ValueError as error:
             raise self._reader.error(packed.record.name, str(error)) from error
         promised = (packed.key, WEIGHTS, packed.weights.size, packed.weights.sha256)
@@ -173,3 +179,9 @@ class _Import:
             yield chunk
         if digest.hexdigest() != member.sha256:
             raise self._reader.error(member.name, f"it has sha256 {digest.hexdigest()} instead of {member.sha256}")
+
+
+def _require_own_form(text: bytes, written: bytes) -> None:
+    """Raises ValueError where `text` is not what would be written of it here: that may be larger than is read back."""
+    if text != written:
+        raise ValueError("it says the same in other words than `depthhub cache export` writes")

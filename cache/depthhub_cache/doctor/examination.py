@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,14 +35,14 @@ class Examination:
 
 
 def examine(store: Store) -> Examination:
-    """Examine the store's own tier, by experiments where it can be written; it is made if it is not there.
+    """Examine the store's own tier, by experiments where it can be written, or could be made.
 
-    Takes about a second. What is found decides how this machine treats the cache from now on. Never raises for what is
-    wrong with the cache.
+    Takes about a second. What is found decides how this machine treats the cache from now on, if there is one to note
+    it in: none is made. Never raises for what is wrong with the cache.
     """
     root, testimony, experiments = store.root, None, []
     try:
-        with store.stage() as staging:
+        with _workplace(store) as staging:
             staging.add("written", b"\0" * 4096)
             testimony = _testimony(staging)
             experiments = [_finding(probe, staging, if_it_fails="broken") for probe in _NEEDED]
@@ -51,7 +52,7 @@ def examine(store: Store) -> Examination:
         writing = _not_writable(store, error)
     system = file_system_of(root)
     handling, deciding = _decide(system, testimony)
-    if testimony is not None:
+    if testimony is not None and os.path.lexists(root):
         _remember(store, system, handling)
     about = (surroundings.folder(root), writing, surroundings.file_system(system), surroundings.space(root))
     return Examination(path=root, file_system=system, handling=handling, findings=(*about, *deciding, *experiments))
@@ -63,6 +64,13 @@ def examine_below(root: Path) -> Examination:
     handling = Handling(system.lock_kind, system.should_map)
     findings = (surroundings.reading(root), surroundings.file_system(system), _mapping(system, None))
     return Examination(path=root, file_system=system, handling=handling, findings=findings)
+
+
+def _workplace(store: Store) -> AbstractContextManager[Staging]:
+    """Where the experiments are made: in the cache, or in the nearest folder above where that is still to come."""
+    if os.path.lexists(store.root):
+        return store.stage()
+    return Staging(next(filter(os.path.isdir, store.root.parents), store.root))
 
 
 def _finding(probe: Callable[[Staging], Finding], staging: Staging, *, if_it_fails: State) -> Finding:

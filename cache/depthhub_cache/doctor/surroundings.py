@@ -49,7 +49,8 @@ def folder(root: Path) -> Finding:
     try:
         state = root.stat()
     except FileNotFoundError:
-        return Finding(name, "unknown", f"{root} is not there.")
+        what = f"{root} is not there yet. When it is, run this again, so that what is found can be noted."
+        return Finding(name, "unknown", what)
     except OSError as error:
         return Finding(name, "broken", f"{root} cannot be looked at: {error.strerror}.", f"Or {_OTHER_FOLDER}.")
     if not stat.S_ISDIR(state.st_mode):
@@ -88,12 +89,12 @@ def folder(root: Path) -> Finding:
 def space(root: Path) -> Finding:
     """How much room there is."""
     name = "space"
-    place = next((place for place in (root, *root.parents) if place.is_dir()), root)
+    place = next(filter(os.path.isdir, (root, *root.parents)), root)
     try:
-        usage = shutil.disk_usage(place)
+        usage, is_read_only = shutil.disk_usage(place), _is_read_only(place)
     except OSError as error:
         return Finding(name, "unknown", f"The free space cannot be told: {error.strerror}.")
-    if _is_read_only(place):
+    if is_read_only:
         return Finding(name, "good", "The file system is read-only: how much is free does not matter.")
     if not usage.total:  # buckets, and other places without an end
         return Finding(name, "unknown", "The file system does not tell its free space.")
@@ -122,7 +123,7 @@ def reading(root: Path) -> Finding:
         return Finding(
             name,
             "degraded",
-            f"{root} holds no cache." if root.exists() else f"{root} is not there.",
+            f"{root} holds no cache." if os.path.lexists(root) else f"{root} is not there.",
             "Leave it out of DEPTHHUB_CACHE, or mount what should be there.",
         )
     except OSError as error:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import ctypes
 import json
 import math
+import mmap
+import os
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from safetensors import SafetensorError, safe_open
 
 from depthhub_cache.identity import ContentHash
 
@@ -72,35 +73,38 @@ def read_converted(
     """
     require_utf8(path)
     try:
-        if not mapped:
-            tensors, metadata = _read_at_once(path)
-            on_device = {name: tensor.to(device) for name, tensor in tensors.items()}
-            return on_device, ConvertedHeader.in_metadata(metadata, path=path)
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            header = ConvertedHeader.in_metadata(file.metadata(), path=path)
-            names = [name for name in file.keys() if not name.startswith(UNUSED)]  # noqa: SIM118  it is no dict
-            return {name: file.get_tensor(name) for name in names}, header
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        with path.open("rb", buffering=0) as file:
+            content = _mapped(file) if mapped else _read(file)
+        metadata, tensors = _views_of(content)
+        header = ConvertedHeader.in_metadata(metadata, path=path)
+        return {name: tensor.to(device) for name, tensor in tensors.items()}, header
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path} cannot be read as a converted file: {error}.", path=path) from error
-    except RuntimeError as error:  # torch's word for a file that the system does not open or map
         reason = str(error).partition("\n")[0]
-        why = OSError(reason) if path.exists() else FileNotFoundError(reason)
-        raise CheckpointError(f"{path} cannot be read as a converted file: {reason}.", path=path) from why
+        raise CheckpointError(f"{path} cannot be read as a converted file: {reason}.", path=path) from error
 
 
-def _read_at_once(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors that a model needs, views of one private copy of the file, and the file's metadata."""
-    import torch
+def _mapped(file: FileIO) -> mmap.mmap:
+    """The file, page by page when one is touched: shared by all processes. What is written to it stays in this one."""
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
-    content = bytearray(path.stat().st_size)
-    with path.open("rb", buffering=0) as file:
-        view, filled = memoryview(content), 0
-        while count := file.readinto(view[filled:]):
-            filled += count
+
+def _read(file: FileIO) -> bytearray:
+    """The file, read from its beginning to its end into memory of this process."""
+    content = bytearray(os.fstat(file.fileno()).st_size)
+    view, filled = memoryview(content), 0
+    while count := file.readinto(view[filled:]):
+        filled += count
     if filled < len(content):
         raise ValueError(f"it ends after {filled:,} of {len(content):,} bytes")
+    return content
+
+
+def _views_of(content: mmap.mmap | bytearray) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata of a safetensors file, and the tensors that a model needs; they keep `content` alive."""
+    import torch
+
     data = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:data])
     metadata, tensors = header.pop("__metadata__", {}), {}
@@ -111,7 +115,7 @@ def _read_at_once(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             begin, end = facts["data_offsets"]
             flat = torch.frombuffer(content, dtype=dtype, count=(end - begin) // size, offset=data + begin)
             tensors[name] = flat.view(facts["shape"])
-    return tensors, metadata
+    return metadata, tensors
 
 
 def bytes_of(converted: Converted) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .exit_codes import ExitCode, exit_code_of
-from .output import to_json
+from .output import printable, to_json
 from .streams import discard
 
 if TYPE_CHECKING:
@@ -103,7 +103,11 @@ def error_json(error: BaseException) -> dict[str, object]:
 
 
 def _write(text: str) -> None:
-    """One message, above the progress bar if one is drawn: tqdm lifts its bars for the time of a write."""
+    """One message, above the progress bar if one is drawn: tqdm lifts its bars for the time of a write.
+
+    It may have lines of its own; nothing else in it moves the terminal.
+    """
+    text = "\n".join(map(printable, text.split("\n")))
     tqdm = sys.modules.get("tqdm")
     if tqdm is not None and sys.stderr.isatty():
         tqdm.tqdm.write(text, file=sys.stderr)

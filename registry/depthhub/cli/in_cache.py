@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, get_args
 
+from ..checkpoint.recipe import Recipe
 from ..errors import FamilyError, NotFoundError, OfflineError
+from ..hub_names import RepoType, repo_id_problem
+from .beside import hidden_entries
 from .errors import UsageError
+from .exit_codes import ExitCode, common_exit_code
 
 if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
     from depthhub_cache.identity import Key
     from depthhub_cache.store import Store
+
+    from .console import Console
 
 _KEY_START = re.compile(r"[0-9a-f]{8,64}")
 
@@ -63,12 +69,26 @@ def name_of(entry: Entry) -> str:
     return fact_of(entry, "name") or fact_of(entry, "source") or "-"
 
 
-def fact_of(entry: Entry, *names: str) -> str | None:
-    """What the record says under `names`, from the outermost to the innermost; None where it says nothing."""
-    value: Any = entry.record.about
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return None if value is None else str(value)
+def fact_of(entry: Entry, name: str) -> str | None:
+    """The text that the record has under `name`; None where there is none. It may have come with a bundle."""
+    value = entry.record.about.get(name)
+    return value if isinstance(value, str) else None
+
+
+def recipe_of(entry: Entry) -> Recipe | None:
+    """How the entry was made; None where its record does not say."""
+    try:
+        return Recipe.from_json(entry.record.about["recipe"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def repository_of(entry: Entry) -> tuple[str, str] | None:
+    """Type and id of the repository that the entry was made from; None where it was a file, or no such name can be."""
+    kind, repo_id = fact_of(entry, "repo_type") or "model", fact_of(entry, "repo_id")
+    if repo_id is None or kind not in get_args(RepoType) or repo_id_problem(repo_id):
+        return None
+    return kind, repo_id
 
 
 def require_visible(store: Store) -> None:
@@ -84,3 +104,8 @@ def require_visible(store: Store) -> None:
         pass
     except OSError as error:
         raise unreadable(entries, error) from error
+
+
+def report_hidden(store: Store, console: Console) -> ExitCode:
+    """Say which folders of entries nobody can look into here, so that what is shown is not taken for all there is."""
+    return common_exit_code([console.failure(error) for error in hidden_entries(store)])

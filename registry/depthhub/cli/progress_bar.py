@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from ..progress import Progress
-from .output import bytes_text
+from .output import bytes_text, printable
 
 _SHORT = 30
 _LINE_SECONDS = 10.0
@@ -53,10 +53,10 @@ class Bar(Indicator):
         if progress.detail:
             text += f" ({progress.detail})"
         measured = not progress.detail and (progress.done > 0 or progress.total is not None)
-        self._draw((text, str(measured)), text, progress.done, progress.total, measured)
+        self._draw((text, str(measured)), printable(text), progress.done, progress.total, measured)
 
     def count(self, done: int, total: int, what: str) -> None:
-        self._draw(("count",), what, done, total, measured=True, unit="file")
+        self._draw(("count",), printable(what), done, total, measured=True, unit="file")
 
     def close(self) -> None:
         if self._bar is not None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
 
 Family = Literal["v1", "v2", "v2-metric"]
 """The three ways to build the same tensors (architecture of Depth-Anything V1, V2 and V2 metric)."""
@@ -112,8 +112,7 @@ _LARGEST, _MOST_BLOCKS = 1 << 16, 1 << 10
 """What no model comes near to: what is read from a file is built only below."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelConfig:
+class ModelConfig(NamedTuple):
     """Everything that decides the modules and the forward of a model.
 
     width: features of a token; blocks: transformer blocks; heads: attention heads (width / 64).
@@ -156,7 +155,7 @@ class ModelConfig:
         )
 
     def to_json(self) -> dict[str, Any]:
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in self._asdict().items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .block import Block
 from .config import ModelConfig
-from .layers import LayerNorm, unfilled
+from .layers import LayerNorm, alike, unfilled
 from .posenc import PositionEncoding
 
 Stages = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -25,9 +25,8 @@ class ImageEncoder(nn.Module):
         self.taps = _checked_taps(config)
         self.cls_token = unfilled(1, 1, config.width)
         self.posenc = PositionEncoding(config.width, config.base_grid)
-        self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.mlp, config.mlp_width) for _ in range(config.blocks)
-        )
+        block = Block(config.width, config.heads, config.mlp, config.mlp_width)
+        self.blocks = nn.ModuleList(alike(block, config.blocks))
         self.outnorm = LayerNorm(config.width)
 
     def forward(self, patches: Tensor, grid: tuple[int, int]) -> Stages:

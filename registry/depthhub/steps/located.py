@@ -112,11 +112,13 @@ class HubCheckpoint(NamedTuple):
         """The fields that `to_ref` gave away. Raises KeyError, TypeError or ValueError for anything else."""
         content_hash, commit = answer["content_hash"], answer["commit"]
         filename, size, git_sha1 = answer["filename"], answer["size"], answer["git_sha1"]
+        if not isinstance(filename, str) or not isinstance(commit, str):
+            raise TypeError("its file or its commit is no text")
         if content_hash is not None and not is_sha256(content_hash):
             raise ValueError("its content hash is no sha256")
         if problem := file_path_problem(filename) or revision_problem(commit):
             raise ValueError(problem)
-        if not isinstance(size, int | None) or not isinstance(git_sha1, str | None):
+        if not (size is None or (type(size) is int and size >= 0)) or not isinstance(git_sha1, str | None):
             raise TypeError("its size is no number, or its git_sha1 no text")
         return {
             "filename": filename,

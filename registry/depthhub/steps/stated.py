@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from depthhub_cache.json_object import parse_object
 
 from ..checkpoint.header import build_stated_in
 from ..checkpoint.hints import build_from_config_json
@@ -39,9 +40,9 @@ def stated_by(path: Path) -> Stated | None:
 def stated_in(config_json: bytes, where: str) -> Stated | None:
     """What the bytes of a config.json state; None where they are not JSON, or say nothing that decides."""
     try:
-        return stated_by_config(json.loads(config_json))
-    except (ValueError, RecursionError):
-        log.warning("%s is not JSON; it is ignored", where)
+        return stated_by_config(parse_object(config_json, limit=LIMIT))
+    except ValueError as error:
+        log.warning("%s is ignored: %s", where, error)
         return None
 
 

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..in_cache import fact_of, key_of_text, name_of
 from ..options import add_entries_argument, add_source_options, local_options, path_of
-from ..output import bytes_text, write_facts, write_json
+from ..output import bytes_text, printable, write_facts, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,10 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     if not keys:
         raise NotFoundError(f"The cache {store.root} is empty: there is nothing to export.", source=str(store.root))
     with console.progress() as bar:
-        made = export_entries(store, keys, args.out, progress=bar.report)
+        try:
+            made = export_entries(store, keys, args.out, replace=args.force, progress=bar.report)
+        except FileExistsError as error:
+            raise _is_there(args.out) from error
     if args.json:
         entries = [
             {"key": entry.key, "name": name_of(entry), "size": entry.record.weights_size} for entry in made.entries
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     else:
         write_facts(
             {
-                "path": str(args.out),
+                "path": args.out,
                 "size": bytes_text(made.size),
                 "sha256": made.sha256,
                 "entries": ", ".join(map(name_of, made.entries)),
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     console.note(
         f"Compare the sha256 where it arrives; there, `depthhub cache import {args.out.name}`, then HF_HUB_OFFLINE=1."
     )
-    local = [name_of(entry) for entry in made.entries if not fact_of(entry, "repo_id")]
+    local = [printable(name_of(entry)) for entry in made.entries if not fact_of(entry, "repo_id")]
     if local:
         console.warning(f"made from files, which are needed beside their entries there too: {', '.join(local)}")
     return ExitCode.DONE
@@ -70,4 +73,8 @@ def _check_output(out: Path, *, force: bool) -> None:
     if out.exists() and not out.is_file():
         raise UsageError(f"{out} is there and is no file; choose another place for the bundle.")
     if os.path.lexists(out) and not force:
-        raise UsageError(f"{out} is there already; --force replaces it.")
+        raise _is_there(out)
+
+
+def _is_there(out: Path) -> UsageError:
+    return UsageError(f"{out} is there already; --force replaces it.")

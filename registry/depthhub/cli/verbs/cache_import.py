@@ -8,7 +8,7 @@ from ..console import Console
 from ..exit_codes import ExitCode
 from ..in_cache import name_of
 from ..options import add_cache_option, path_of
-from ..output import bytes_text, write_json, write_table
+from ..output import bytes_text, counted, write_json, write_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,6 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     there = sum(made.state == "kept" for made in report.entries)
     console.note(
         f"{len(report.entries) - there} imported, {there} were there already; "
-        f"{len(report.refs)} answers of the Hub remembered."
+        f"{counted(len(report.refs), 'answer')} of the Hub remembered."
     )
     return ExitCode.DONE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...settings import Settings
 from ..console import Console
 from ..exit_codes import ExitCode
-from ..in_cache import fact_of, require_visible
+from ..in_cache import report_hidden, repository_of, require_visible
 from ..options import add_cache_option
 from ..output import Cell, bytes_text, to_json, write_facts, write_json
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cache_option(parser)
 
 
-def run(args: argparse.Namespace, console: Console) -> ExitCode:  # noqa: ARG001  every verb has this signature
+def run(args: argparse.Namespace, console: Console) -> ExitCode:
     settings: Settings = args.settings
     store = settings.open_store()
     require_visible(store)
@@ -37,13 +37,12 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:  # noqa: ARG001
         write_json({**facts, "client_cache": to_json(clients)})
     else:
         write_facts(_facts(store, usage, below, clients, settings))
-    return ExitCode.DONE
+    return report_hidden(store, console)
 
 
 def _client_cache(store: Store) -> ClientCache | None:
     """What the Hub's own client has kept of the repositories that our entries were made from, if there are any."""
-    sources = {(fact_of(entry, "repo_type") or "model", fact_of(entry, "repo_id")) for entry in store.entries()}
-    repositories = {(kind, name) for kind, name in sources if name}
+    repositories = {found for entry in store.entries() if (found := repository_of(entry))}
     if not repositories:
         return None
     from ... import hub
@@ -55,7 +54,7 @@ def _facts(
     store: Store, usage: Usage, below: dict[str, int | None], clients: ClientCache | None, settings: Settings
 ) -> dict[str, Cell]:
     facts: dict[str, Cell] = {
-        "path": str(store.root),
+        "path": store.root,
         "in all": bytes_text(usage.bytes),
         "entries": _text(usage.entries) + (f", {usage.pinned} pinned" if usage.pinned else ""),
         "kept checkpoints": _text(usage.checkpoints),

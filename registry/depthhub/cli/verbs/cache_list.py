@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import Console
 from ..exit_codes import ExitCode
-from ..in_cache import fact_of, name_of, require_visible
+from ..in_cache import name_of, recipe_of, report_hidden, require_visible
 from ..options import add_cache_option
-from ..output import age_text, bytes_text, write_json, write_table
+from ..output import age_text, build_text, bytes_text, write_json, write_table
 
 if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "It ends with 0, also where there are none; with 8 where some cannot be read, and lists the others."
     add_cache_option(parser)
 
 
@@ -29,9 +30,10 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     else:
         header = ("NAME", "BUILD", "DTYPE", "SIZE", "KEY", "LAST USED", "STATE")
         write_table(header, [_row(entry, store) for entry in entries])
-    if not entries:
+    code = report_hidden(store, console)
+    if not entries and code is ExitCode.DONE:
         console.note(f"The cache {store.root} is empty.")
-    return ExitCode.DONE
+    return code
 
 
 def _facts(entry: Entry, store: Store) -> dict[str, Any]:
@@ -40,13 +42,11 @@ def _facts(entry: Entry, store: Store) -> dict[str, Any]:
 
 
 def _row(entry: Entry, store: Store) -> tuple[str | None, ...]:
-    as_released = "as released" if "recipe" in entry.record.about else None
-    depth = fact_of(entry, "recipe", "build", "max_depth")
-    family = fact_of(entry, "recipe", "build", "family")
+    recipe = recipe_of(entry)
     return (
         name_of(entry),
-        f"{family}, up to {float(depth):g} m" if family and depth else family,
-        fact_of(entry, "recipe", "dtype") or as_released,
+        build_text(recipe.build) if recipe else None,
+        (recipe.dtype or "as released") if recipe else None,
         bytes_text(entry.record.weights_size),
         entry.key[:12],
         age_text(store.last_use(entry.key).isoformat()) if _is_own(entry, store) else None,

@@ -29,7 +29,10 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     from ...conversion import convert_file
 
     with console.progress() as bar:
-        config = convert_file(args.file, args.out, progress=bar.report, **build_options(args))
+        try:
+            config = convert_file(args.file, args.out, replace=args.force, progress=bar.report, **build_options(args))
+        except FileExistsError as error:
+            raise _is_there(args.out) from error
     if args.json:
         write_json({"path": args.out, "config": config})
     else:
@@ -49,4 +52,8 @@ def _check_output(file: Path, out: Path, *, force: bool) -> None:
     if out.exists() and file.exists() and out.samefile(file):
         raise UsageError(f"{out} is the checkpoint itself; choose another place for the converted file.")
     if os.path.lexists(out) and not force:
-        raise UsageError(f"{out} is there already; --force replaces it.")
+        raise _is_there(out)
+
+
+def _is_there(out: Path) -> UsageError:
+    return UsageError(f"{out} is there already; --force replaces it.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code, exit_code_of
 from ..options import add_cache_option
-from ..output import Cell, to_json, write_json, write_table
+from ..output import Cell, counted, path_text, printable, to_json, write_json, write_table
 
 if TYPE_CHECKING:
     from depthhub_cache.doctor.examination import Examination
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     """The cache that is written to, those below it, the Hub. What is broken gives the exit code."""
     from depthhub_cache.doctor.examination import examine, examine_below
 
-    settings: Settings = replace(args.settings, offline=args.settings.offline or args.offline)
+    settings: Settings = args.settings._replace(offline=args.settings.offline or args.offline)
     own = examine(settings.open_store())
     own = replace(own, findings=(*own.findings, *_setting_findings(settings)))
     caches = [own, *map(examine_below, settings.lower_caches)]
@@ -39,10 +39,10 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
         write_json({"caches": list(map(_cache_json, caches)), "hub": _hub_json(hub, on_hub)})
     else:
         for cache in caches:
-            print(f"cache {cache.path}{'' if cache is own else ', only read'}\n")
+            print(f"cache {path_text(cache.path)}{'' if cache is own else ', only read'}\n")
             _write_findings(cache.findings)
             print()
-        print(f"hub {hub.endpoint}\n")
+        print(f"hub {printable(hub.endpoint)}\n")
         _write_findings(on_hub)
     states = [finding.state for finding in (*(finding for cache in caches for finding in cache.findings), *on_hub)]
     console.note(f"{len(states)} checks: {states.count('broken')} broken, {states.count('degraded')} degraded.")
@@ -85,6 +85,9 @@ def _token_findings(state: HubState) -> Iterator[Finding]:
     elif state.token_valid:
         whose = f" It is {state.user}'s." if state.user else ""
         yield Finding("token", "good", f"The Hub accepts the token from {state.token}.{whose}")
+    elif state.error is not None:
+        which = f"The token from {state.token}" if state.token else "It"
+        yield Finding("token", "unknown", f"{which} could not be checked, since the Hub could not be asked.")
     elif state.token is not None:
         yield Finding("token", "unknown", f"Whether the token from {state.token} is valid was not told.")
     else:
@@ -102,7 +105,7 @@ def _limit_findings(state: HubState) -> Iterator[Finding]:
             "rate limit", "degraded", f"The Hub answers no more requests from here {until}.", f"Wait.{log_in}"
         )
     elif state.left is not None:
-        yield Finding("rate limit", "good", f"{state.left} requests are left for the next {state.reset:g} s.")
+        yield Finding("rate limit", "good", f"{counted(state.left, 'request')} left for the next {state.reset:g} s.")
 
 
 def _setting_findings(settings: Settings) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
 def _facts(found: Identification) -> dict[str, Cell]:
     return {
-        "file": str(found.path),
+        "file": found.path,
         "size": bytes_text(found.size),
         "sha256": found.content_hash,
         "name": _name(found),

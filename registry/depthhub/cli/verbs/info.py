@@ -48,7 +48,7 @@ def _facts(resolution: Resolution, provenance: Provenance | None) -> dict[str, C
         "source": resolution.source,
         "name": resolution.name,
         "repository": resolution.repo_id,
-        "file": str(resolution.local_path) if resolution.local_path else resolution.filename,
+        "file": resolution.local_path or resolution.filename,
         "commit": resolution.commit,
         "sha256": resolution.content_hash or "known after the download",
         "how it is known": _known_by(resolution),
@@ -57,7 +57,7 @@ def _facts(resolution: Resolution, provenance: Provenance | None) -> dict[str, C
         "licence note": resolution.licence_note,
         "build": build_text(resolution.build),
         "key": resolution.key,
-        "cached": str(resolution.path) if resolution.path else "no",
+        "cached": resolution.path or "no",
         "converted at": f"{provenance.made_at} ({age_text(provenance.made_at)})" if provenance else None,
         "decisions": "; ".join(provenance.decisions) or None if provenance else None,
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..console import Console
 from ..exit_codes import ExitCode
-from ..in_cache import fact_of
+from ..in_cache import fact_of, recipe_of
 from ..options import add_cache_option
 from ..output import bytes_text, to_json, write_json, write_table
 
@@ -75,5 +75,6 @@ def _cached_files(store: Store) -> dict[tuple[str, str], Path]:
         for entry in store.entries()
         if (name := fact_of(entry, "name"))
         and (content_hash := fact_of(entry, "content_hash"))
-        and fact_of(entry, "recipe", "dtype") is None
+        and (recipe := recipe_of(entry))
+        and recipe.dtype is None
     }

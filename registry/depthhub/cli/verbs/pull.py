@@ -9,7 +9,7 @@ from ...errors import DepthHubError
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code
 from ..options import SOURCE_HELP, add_refresh_option, add_source_options, source_options
-from ..output import bytes_text, write_json, write_table
+from ..output import Cell, bytes_text, write_json, write_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
     options = source_options(args)
     results: list[Any] = []
-    rows: list[tuple[str | None, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     codes = [ExitCode.DONE]
     with console.progress() as bar:
         for source in args.sources:
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
             else:
                 results.append(pulled)
                 state = "was there" if pulled.cached else "pulled"
-                rows.append((pulled.source, state, bytes_text(pulled.size), str(pulled.path)))
+                rows.append((pulled.source, state, bytes_text(pulled.size), pulled.path))
     if args.json:
         write_json(results)
     else:

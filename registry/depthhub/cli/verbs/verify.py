@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import BrokenEntryError, CacheError, DepthHubError, NotFoundError
+from ..beside import Damage, Still, damaged_originals, damaged_refs, hidden_entries
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code
 from ..in_cache import key_of_text, name_of, require_visible
@@ -25,20 +24,25 @@ if TYPE_CHECKING:
 _EXPLANATION = """\
 Check the entries of every tier, the remembered answers and, with --deep, the kept checkpoints. What is broken in the
 writable cache is moved to its quarantine, with the reason (see `depthhub cache quarantine`), and made again when it is
-needed; what is broken in a tier that is only read is reported.
+needed; what is broken in a tier that is only read is reported. So is what the system does not let us read.
 """
 
-State = Literal["sound", "broken", "missing", "unknown"]
-"""unknown: nothing at hand tells which entry a source means."""
+_ENDS = """\
+It ends with 0 where all is sound, 6 where something is broken, 8 where something cannot be read, 3 where a source is
+not in the cache, 2 or 7 where nothing tells what it means, and 1 where several of these are true.
+"""
 
-
-Still = Callable[[Path], object]
-"""Whether what was found broken, and is somewhere else now, is so still: another process may have mended it."""
+State = Literal["sound", "broken", "unreadable", "missing", "unknown"]
+"""unreadable: it may be sound. unknown: nothing at hand tells which entry a source means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One thing that was checked. key: of an entry; quarantine: where it is now, if it was broken."""
+    """One thing that was checked.
+
+    source: what was asked for, or the entry's name, or what else it is. key: of an entry. quarantine: where it is now,
+    if it was broken.
+    """
 
     source: str | None
     key: Key | None
@@ -58,7 +62,7 @@ class Target:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_entries_argument(parser, nargs="*", default="everything")
-    parser.description = _EXPLANATION
+    parser.description, parser.epilog = _EXPLANATION, _ENDS
     parser.add_argument("-n", "--dry-run", action="store_true", help="report, and move nothing")
     parser.add_argument(
         "--deep", action="store_true", help="read every byte and compare its sha256 (default: records, sizes, headers)"
@@ -78,15 +82,13 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
             try:
                 results.append(_check(target, args, store))
             except DepthHubError as error:
-                if target.folder is not None and not os.path.lexists(target.folder):
+                if target.folder is not None and _is_gone(target.folder):
                     continue  # removed since it was listed
                 codes.append(console.failure(error))
                 results.append(_failed(target, error, store, deep=args.deep, move=not args.dry_run))
-        if not args.targets:
-            for what, path, problem, still in _damages_beside(store, deep=args.deep):
-                broken = BrokenEntryError(f"{what} {path} is broken: {problem}.", path=path)
-                codes.append(console.failure(broken))
-                results.append(_set_aside(what, None, broken, store, still, move=not args.dry_run))
+        for damage in () if args.targets else _beside(store, deep=args.deep):
+            codes.append(console.failure(damage.error))
+            results.append(_damaged(damage.what, None, damage.error, store, damage.still, move=not args.dry_run))
     if args.json:
         write_json(results)
     else:
@@ -115,21 +117,32 @@ def _check(target: Target, args: argparse.Namespace, store: Store) -> Checked:
     return Checked(source=target.source or name_of(entry), key=key, state="sound")
 
 
+def _is_gone(folder: Path) -> bool:
+    from depthhub_cache.reading import is_there
+
+    try:
+        return not is_there(folder)
+    except OSError:
+        return False
+
+
 def _failed(target: Target, error: DepthHubError, store: Store, *, deep: bool, move: bool) -> Checked:
     from depthhub_cache.identity import Key
     from depthhub_cache.verification import is_broken
 
-    if isinstance(error, BrokenEntryError):
-        key = Key(error.path.name)
-        return _set_aside(target.source, key, error, store, lambda path: is_broken(path, key, deep=deep), move=move)
+    if isinstance(error, CacheError):
+        key = target.key or Key(error.path.name)
+        return _damaged(target.source, key, error, store, lambda path: is_broken(path, key, deep=deep), move=move)
     state: State = "missing" if isinstance(error, NotFoundError) else "unknown"
     return Checked(source=target.source, key=target.key, state=state, error=error_json(error))
 
 
-def _set_aside(
-    source: str | None, key: Key | None, error: BrokenEntryError, store: Store, still: Still, *, move: bool
+def _damaged(
+    source: str | None, key: Key | None, error: CacheError, store: Store, still: Still, *, move: bool
 ) -> Checked:
-    """Where nothing can be written, or in a tier below, the error alone has to do."""
+    """What is broken is set aside, if it can be written to; what is only out of reach stays where it is."""
+    if not isinstance(error, BrokenEntryError):
+        return Checked(source=source, key=key, state="unreadable", error=error_json(error))
     place = None
     with suppress(CacheError):
         if move and error.path.is_relative_to(store.root / "v1"):
@@ -137,11 +150,9 @@ def _set_aside(
     return Checked(source=source, key=key, state="broken", quarantine=place, error=error_json(error))
 
 
-def _damages_beside(store: Store, *, deep: bool) -> Iterator[tuple[str, Path, str, Still]]:
-    """What else is damaged. A ref costs a question to the Hub or another reading of a file, an original a download."""
-    from depthhub_cache import kept, refs
-
-    for path, problem in store.broken_refs():
-        yield "The remembered answer", path, problem, partial(refs.ref_problem, stem=path.stem)
-    for path, problem in store.broken_originals() if deep else ():
-        yield "The kept checkpoint", path, problem, partial(kept.problem, content_hash=path.name)
+def _beside(store: Store, *, deep: bool) -> Iterator[Damage]:
+    for error in hidden_entries(store):
+        yield Damage("The entries", error)
+    yield from damaged_refs(store)
+    if deep:
+        yield from damaged_originals(store)
