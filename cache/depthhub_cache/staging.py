@@ -8,17 +8,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from . import disk
 from .identity import ContentHash, is_file_name
 from .owner import Owner
 from .refusal import refusals
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
 _CHUNK = 4 << 20  # hashed while it is still in the processor's cache
+_LARGE = 1 << 20  # what is worth a second thread
+_SYNCED = 64 << 20  # brought to the disk at a time, while more is written
 
 
 class StagedFile:
-    """A file of a staging directory, hashed while it is written.
+    """A file of a staging directory, hashed while it is written, and brought to the disk meanwhile.
 
     path: where it is written. size: bytes written so far.
     Every method raises CacheNotWritableError where the system refuses.
@@ -30,6 +36,9 @@ class StagedFile:
         self.finished = False
         self._digest = hashlib.sha256()
         self._file = disk.create_file(path)
+        self._beside: ThreadPoolExecutor | None = None
+        self._syncing: Future[None] | None = None
+        self._synced = 0
 
     def write(self, data: bytes | memoryview) -> int:
         """Append all of `data`; its size in bytes. `size` and `sha256` stay true if it fails half-way."""
@@ -38,12 +47,50 @@ class StagedFile:
             return 0
         left = view.cast("B")
         while left:
-            with refusals(self.path):
-                written = self._file.write(left[:_CHUNK])
-            self._digest.update(left[:written])
+            written = self._write(left[:_CHUNK])
             self.size += written
             left = left[written:]
         return view.nbytes
+
+    def _write(self, chunk: memoryview) -> int:
+        """Write what the system takes of `chunk`; large ones are hashed by another thread at the same time."""
+        if chunk.nbytes < _LARGE:
+            with refusals(self.path):
+                written = self._file.write(chunk)
+            self._digest.update(chunk[:written])
+            return written
+        self._sync_beside()
+        ahead = self._digest.copy()
+        hashing = self._threads().submit(ahead.update, chunk)
+        try:
+            with refusals(self.path):
+                written = self._file.write(chunk)
+        finally:
+            hashing.result()  # nobody may change the chunk before
+        if written == chunk.nbytes:
+            self._digest = ahead
+        else:
+            self._digest.update(chunk[:written])
+        return written
+
+    def _sync_beside(self) -> None:
+        """Let the disk begin with what was written, so that little is left to wait for at the end."""
+        if self.size - self._synced >= _SYNCED and (self._syncing is None or self._syncing.done()):
+            self._require_synced()
+            self._syncing, self._synced = self._threads().submit(os.fsync, self._file.fileno()), self.size
+
+    def _require_synced(self) -> None:
+        """Wait for the disk; an error that the system told once is told on, for it may not tell it again."""
+        syncing, self._syncing = self._syncing, None
+        if syncing is not None:
+            with refusals(self.path):
+                syncing.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor  # only a large file needs it
+
+        self._beside = self._beside or ThreadPoolExecutor(2, "depthhub-staging")
+        return self._beside
 
     def sha256(self) -> ContentHash:
         """Of all that was written so far."""
@@ -59,12 +106,15 @@ class StagedFile:
 
     def finish(self) -> None:
         """Bring it to the disk and close it. Only a finished file can be published."""
+        self._require_synced()
         with refusals(self.path):
             os.fsync(self._file.fileno())
             self._file.close()
         self.finished = True
 
     def close(self) -> None:
+        if self._beside is not None:
+            self._beside.shutdown()
         with refusals(self.path):
             self._file.close()
 

@@ -79,15 +79,17 @@ def test_a_file_that_changes_during_the_call_publishes_nothing(
 
 
 @pytest.mark.parametrize("convert", [True, False])
+@pytest.mark.parametrize("in_memory", [True, False])
 def test_a_file_that_is_written_through_a_map_meanwhile_publishes_nothing(
-    tmp_path: Path, tiny: Path, cache: Path, convert: bool
+    tmp_path: Path, tiny: Path, cache: Path, convert: bool, in_memory: bool
 ) -> None:
-    """In memory such a write changes no time of the file; on a disk, none before the system writes it out."""
-    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+    """In memory such a write changes no time of the file; on a disk, only that of a page that was written out."""
+    with tempfile.TemporaryDirectory(dir=memory_folder() if in_memory else tmp_path) as folder:
         path = Path(folder) / "a.pth"
         shutil.copy(tiny, path)
         with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
             at = [len(mapped) // 2 + 1000]  # in no sample that tells one file from another
+            mapped[at[0]] ^= 0  # the page waits to be written out
 
             def change(progress: Progress) -> None:
                 if progress.stage == "converting" and at:

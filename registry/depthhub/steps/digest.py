@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
+from depthhub_cache.filesystem import file_system_of
 from depthhub_cache.identity import ContentHash
 
 from ..errors import CheckpointError
@@ -15,6 +18,12 @@ from ..progress import Progress, Report
 _CHUNK = 4 << 20
 
 _HEAD, _TAIL, _SAMPLES = 4096, 1 << 16, 16
+
+_DATE_MAPPED_WRITES = frozenset({"ext4", "xfs", "btrfs"})
+"""Linux calls them when a mapped page that is on the disk is written to, and they date the file then."""
+
+_TICK = 0.02
+"""Seconds in which two writes may have the same time."""
 
 Fingerprint = tuple[int | str, ...]
 """Size, times of the last write and of the last change of any kind (ns), inode, device; and the sha256 of samples.
@@ -30,6 +39,7 @@ def sha256_of(path: Path, source: str, report: Report) -> ContentHash:
     buffer = memoryview(bytearray(_CHUNK))
     try:
         with path.open("rb", buffering=0) as file:
+            _settle(file)
             total, done = path.stat().st_size, 0
             while count := file.readinto(buffer):
                 digest.update(buffer[:count])
@@ -72,9 +82,21 @@ def require_unchanged(path: Path, before: Fingerprint) -> None:
 
 
 def require_content(path: Path, content_hash: ContentHash, source: str, report: Report) -> None:
-    """Raises CheckpointError where the bytes of `path` are others now: a program that maps it changes no time."""
-    if sha256_of(path, source, report) != content_hash:
+    """Raises CheckpointError where the bytes of `path` are others now than when they were hashed.
+
+    To be asked after `require_unchanged`, which finds everything but what a program wrote through a map of the file;
+    where the times of the file show that too, nothing is read.
+    """
+    if file_system_of(path).type not in _DATE_MAPPED_WRITES and sha256_of(path, source, report) != content_hash:
         raise _changed(path)
+
+
+def _settle(file: FileIO) -> None:
+    """From now on the first write to any page gives the file a new time, on file systems that date such writes."""
+    with suppress(OSError):
+        os.fsync(file.fileno())  # a page that waits to be written out is dated no second time
+    if 0 <= time.time() - os.fstat(file.fileno()).st_mtime < _TICK:
+        time.sleep(_TICK)
 
 
 def _changed(path: Path) -> CheckpointError:

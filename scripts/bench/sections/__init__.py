@@ -1,0 +1,1 @@
+"""What is measured, a section each: `measure(bench)` runs it, `part(found, bench)` is what the report says of it."""
