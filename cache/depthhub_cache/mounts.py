@@ -6,7 +6,7 @@ import os
 import re
 from typing import NamedTuple
 
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
+_ESCAPED = rb"\\([0-7]{3})"
 _OPTIONAL_FIELDS = 6
 
 
@@ -68,4 +68,4 @@ def _unescaped(text: str) -> str:
     """Blanks, tabs, line ends and backslashes are written as three octal digits."""
     if "\\" not in text:
         return text
-    return os.fsdecode(_ESCAPED.sub(lambda found: bytes([int(found[1], 8) & 255]), os.fsencode(text)))
+    return os.fsdecode(re.sub(_ESCAPED, lambda found: bytes([int(found[1], 8) & 255]), os.fsencode(text)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import NamedTuple
 
 from .processes import is_running, start_of
 
-_RANDOM = re.compile(r"[0-9a-f]{8}")
-_TEXT = re.compile(r"([A-Za-z0-9._]{1,40})-(\d{1,20})-(\d{1,20})")
+_RANDOM = r"[0-9a-f]{8}"
+_TEXT = r"([A-Za-z0-9._]{1,40})-(\d{1,20})-(\d{1,20})"
 
 
 class Owner(NamedTuple):
@@ -35,18 +34,18 @@ class Owner(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Owner | None:
         """The owner that `str` wrote; None where it did not."""
-        found = _TEXT.fullmatch(text)
+        found = re.fullmatch(_TEXT, text)
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
     @classmethod
     def of_name(cls, name: str) -> Owner | None:
         """The owner in a name that `unique_name` gave; None for any other name."""
         text, _, random = name.rpartition("-")
-        return cls.parse(text) if _RANDOM.fullmatch(random) else None
+        return cls.parse(text) if re.fullmatch(_RANDOM, random) else None
 
     def unique_name(self) -> str:
         """A name that nobody else gives, and that tells whose it is."""
-        return f"{self}-{secrets.token_hex(4)}"
+        return f"{self}-{os.urandom(4).hex()}"
 
     def __str__(self) -> str:
         return f"{self.host}-{self.pid}-{self.started}"

@@ -6,8 +6,8 @@ Nothing is repaired and nothing silently deleted: the collection removes it in t
 from __future__ import annotations
 
 import logging
+import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _LIMIT = 1 << 16
 
 def take(path: Path, name: str, *, quarantine: Path) -> Path | None:
     """Move a published folder or file, called `name`, to the quarantine in one step; where it is now, None if gone."""
-    place = quarantine / f"{name.partition('.')[0]}-{secrets.token_hex(4)}"
+    place = quarantine / f"{name.partition('.')[0]}-{os.urandom(4).hex()}"
     if is_folder(path):
         return place if disk.take_away(path, place) else None
     disk.make_folder(place)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import CacheError, CacheNotWritableError
-from .space import free_bytes
 
 _ELSEWHERE = "name another folder (of the cache: with DEPTHHUB_CACHE or cache_dir)"
 
@@ -26,6 +25,8 @@ def refusals(path: Path) -> Iterator[None]:
 
 
 def _not_writable(path: Path, error: OSError) -> CacheNotWritableError:
+    from .space import free_bytes
+
     free = None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = free_bytes(path)

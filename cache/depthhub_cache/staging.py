@@ -47,12 +47,12 @@ class StagedFile:
             return 0
         left = view.cast("B")
         while left:
-            written = self._write(left[:_CHUNK])
+            written = self._take(left[:_CHUNK])
             self.size += written
             left = left[written:]
         return view.nbytes
 
-    def _write(self, chunk: memoryview) -> int:
+    def _take(self, chunk: memoryview) -> int:
         """Write what the system takes of `chunk`; large ones are hashed by another thread at the same time."""
         if chunk.nbytes < _LARGE:
             with refusals(self.path):

@@ -14,8 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import disk, kept, label, leases, locks, record
-from .abandoned import abandoned_directories
+from . import disk, leases, record
 from .entry import Entry, Identity, broken, identity_of
 from .errors import CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
@@ -26,14 +25,12 @@ from .record import Record
 from .refs import ref_bytes, ref_files, ref_path, ref_problem
 from .refusal import refusals
 from .safetensors_header import check_header, header_digest
-from .space import free_bytes, no_space
-from .staging import Staging, fresh_path
 from .tier import Tier, checked
-from .verification import is_broken, verify_entry
 
 if TYPE_CHECKING:  # what a hit does not need is imported when it is needed
     from .collection import Budget, Collected
     from .quarantine import SetAside
+    from .staging import Staging
     from .usage import Usage
 
 log = logging.getLogger("depthhub_cache")
@@ -96,6 +93,9 @@ class Store:
 
         It is gone after the context, with all that was not published.
         """
+        from . import label
+        from .staging import Staging
+
         with Staging(self._tmp) as staging:
             with suppress(CacheNotWritableError):  # what is wrong will show in what was asked for
                 label.put(self.root, staging)
@@ -143,6 +143,8 @@ class Store:
 
     def remove(self, key: Key) -> int:
         """Remove an entry, whole or broken; bytes freed, 0 where there was none. Who has it open keeps it."""
+        from .staging import fresh_path
+
         taken = fresh_path(self._tmp)
         return disk.delete_tree(taken) if disk.take_away(self._own.entry_folder(key), taken) else 0
 
@@ -151,6 +153,8 @@ class Store:
 
         Given a key, the first tier that has something under it is looked at.
         """
+        from .verification import verify_entry
+
         if isinstance(entry, Entry):
             verify_entry(entry.path, entry.key, deep=deep)
         else:
@@ -242,6 +246,7 @@ class Store:
         keep: keys that stay this time. A dry run removes nothing.
         """
         from . import collection
+        from .abandoned import abandoned_directories
 
         swept = sum(map(disk.tree_size, abandoned_directories(self._tmp))) if dry_run else self.sweep()
         return collection.collect(
@@ -250,6 +255,8 @@ class Store:
 
     def require_space(self, needed: int) -> None:
         """Raises NoSpaceError, saying what is missing and what a collection would free, if there is no room."""
+        from .space import free_bytes, no_space
+
         free = free_bytes(self.root)
         if free is not None and free < needed:
             from . import collection
@@ -302,6 +309,8 @@ class Store:
 
         filename: its name there, if not the one it has.
         """
+        from . import kept
+
         folder = self._own.original_folder(content_hash)
         with self.stage() as staging:
             return kept.keep(
@@ -327,18 +336,25 @@ class Store:
         """Files `name` in staging directories whose owner is surely gone. They may vanish at any time."""
         if not is_file_name(name):
             raise ValueError(f"{name!r} is not a plain file name")
+        from .abandoned import abandoned_directories
+
         for directory in abandoned_directories(self._tmp):
             if (directory / name).is_file():
                 yield directory / name
 
     def sweep(self) -> int:
         """Remove what processes have left that are surely gone: staging directories, leases; bytes freed."""
+        from . import locks
+        from .abandoned import abandoned_directories
+
         leases.sweep(self._own.folder("leases"))
         locks.sweep(self._own.folder("locks"))
         return sum(map(self._delete, abandoned_directories(self._tmp)))
 
     def _delete(self, directory: Path) -> int:
         """Out of its name first: should its owner be asleep and not gone, it cannot publish what is half deleted."""
+        from .staging import fresh_path
+
         taken = fresh_path(self._tmp)
         try:
             return disk.delete_tree(taken) if disk.take_away(directory, taken) else 0
@@ -355,6 +371,8 @@ class Store:
     def _lock(
         self, key: Key, *, timeout: float, on_wait: Callable[[str], None] | None = None
     ) -> AbstractContextManager[bool]:
+        from . import locks
+
         path = self._own.folder("locks") / f"{checked(key)}.lock"
         kind = remembered_or_facts(path, self.recall).locks
         return locks.hold(path, kind, tmp=self._tmp, timeout=timeout, on_wait=on_wait)
@@ -390,6 +408,8 @@ class Store:
         return Entry(made.key, folder, folder / made.weights, made, identity_of(folder) or (0, 0, 0))
 
     def _is_bad(self, folder: Path, key: Key) -> bool:
+        from .verification import is_broken
+
         return identity_of(folder) in self._distrusted or is_broken(folder, key, deep=False)
 
     def _quarantine(self, path: Path, was: Path, reason: str, still: Callable[[Path], bool] | None) -> Path | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import kept, refs
+from . import refs
 from .entry import Entry, read_entry
 from .errors import BrokenEntryError
 from .identity import ContentHash, Key, is_sha256
@@ -66,11 +66,15 @@ class Tier(NamedTuple):
 
     def kept(self, content_hash: ContentHash) -> Path | None:
         """A kept original, unchecked."""
-        return next(iter(kept.kept_in(self.original_folder(content_hash))), None)
+        from .kept import kept_in
+
+        return next(iter(kept_in(self.original_folder(content_hash))), None)
 
     def kept_checkpoints(self) -> Iterator[tuple[ContentHash, Path]]:
         """Every kept original."""
-        return kept.all_kept(self.folder("checkpoints"))
+        from .kept import all_kept
+
+        return all_kept(self.folder("checkpoints"))
 
 
 def checked(text: str) -> str:

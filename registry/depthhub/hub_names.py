@@ -11,11 +11,13 @@ from typing import Literal
 
 RepoType = Literal["model", "space"]
 
+DEFAULT_REVISION = "main"
+
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 """How a file of weights ends, in lower case."""
 
-_REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
-_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
+_REPO_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+_REVISION = r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*"
 _MAX_REVISION = 200
 _MAX_PATH = 1024
 _MAX_COMPONENT = 255
@@ -31,7 +33,7 @@ def repo_id_problem(repo_id: str) -> str | None:
     if len(parts) != 2:
         return "a repository is written owner/name"
     for part in parts:
-        if not _REPO_PART.fullmatch(part):
+        if not re.fullmatch(_REPO_PART, part):
             return (
                 f"{part[:100]!r} cannot be an owner or a repository: 1 to 96 of A-Z a-z 0-9 - _ . "
                 "with no - or . at either end"
@@ -73,7 +75,7 @@ def revision_problem(revision: str) -> str | None:
     """Why `revision` cannot be a commit, a branch or a tag."""
     if len(revision) > _MAX_REVISION:
         return f"the revision is longer than {_MAX_REVISION} characters"
-    if not _REVISION.fullmatch(revision) or ".." in revision or revision.endswith((".", ".lock")):
+    if not re.fullmatch(_REVISION, revision) or ".." in revision or revision.endswith((".", ".lock")):
         return (
             f"{revision!r} cannot be a revision: a commit, branch or tag of A-Z a-z 0-9 . _ + - /, "
             "with no .. and no . or .lock at the end"

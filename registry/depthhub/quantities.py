@@ -7,7 +7,7 @@ import re
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)", re.ASCII)
+_QUANTITY = r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)"
 
 
 def parse_bytes(text: str) -> int:
@@ -27,5 +27,5 @@ def parse_age(text: str) -> float:
 
 
 def _parts(text: str) -> tuple[float, str]:
-    match = _QUANTITY.fullmatch(text.strip().lower())
+    match = re.fullmatch(_QUANTITY, text.strip().lower(), re.ASCII)
     return (float(match[1]), match[2]) if match else (0.0, "?")

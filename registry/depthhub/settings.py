@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from depthhub_cache.store import Store
 
 from .errors import SettingsError
-from .quantities import parse_age, parse_bytes
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _A_YEAR = 31_536_000.0  # longer than anybody waits, and short enough for every system
@@ -72,8 +71,8 @@ class Settings(NamedTuple):
         return cls(
             cache_dir=root,
             lower_caches=tuple(below),
-            max_size=_parsed(env, "DEPTHHUB_MAX_SIZE", parse_bytes),
-            max_age=_parsed(env, "DEPTHHUB_MAX_AGE", parse_age),
+            max_size=_parsed(env, "DEPTHHUB_MAX_SIZE", _bytes),
+            max_age=_parsed(env, "DEPTHHUB_MAX_AGE", _age),
             map_weights=_parsed(env, "DEPTHHUB_MAP_WEIGHTS", _switch),
             catalog=_path("DEPTHHUB_CATALOG", catalog) if (catalog := env.get("DEPTHHUB_CATALOG")) else None,
             endpoint=_endpoint(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT),
@@ -189,6 +188,18 @@ def _parsed(env: Mapping[str, str], name: str, parse: Callable[[str], _Value]) -
         raise SettingsError(
             f"{name}: {error}. Correct it, or unset it for the default.", variable=name, value=text
         ) from error
+
+
+def _bytes(text: str) -> int:
+    from .quantities import parse_bytes
+
+    return parse_bytes(text)
+
+
+def _age(text: str) -> float:
+    from .quantities import parse_age
+
+    return parse_age(text)
 
 
 def _switch(text: str) -> bool | None:

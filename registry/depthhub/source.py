@@ -61,7 +61,7 @@ class LocalFile(NamedTuple):
 
     def __str__(self) -> str:
         text = self.path.as_posix()
-        return text if _LOCAL_PREFIX.match(text) else f"./{text}"
+        return text if re.match(_LOCAL_PREFIX, text) else f"./{text}"
 
 
 Source = CatalogName | HubFile | LocalFile
@@ -85,10 +85,10 @@ def parse(source: str | os.PathLike[str], *, revision: str | None = None) -> Sou
 
 _SCHEME = "hf://"
 _MAX_TEXT = 4096
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_LOCAL_PREFIX = re.compile(r"\.{0,2}/|\.{0,2}\\|[A-Za-z]:[/\\]")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_SPECIAL_REVISION = re.compile(r"refs/(?:pr|convert)/[^/]+")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"
+_LOCAL_PREFIX = r"\.{0,2}/|\.{0,2}\\|[A-Za-z]:[/\\]"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
+_SPECIAL_REVISION = r"refs/(?:pr|convert)/[^/]+"
 _NOT_OWNERS = ("models", "datasets", "buckets", "kernels")
 _HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _FILE_ROUTES = ("resolve", "blob", "raw", "tree", "blame")
@@ -99,7 +99,7 @@ def _parse_text(text: str) -> Source:
         return _hub_uri(text)
     if text.startswith("~"):
         return LocalFile(Path(os.path.expanduser(text)))  # noqa: PTH111  # Path.expanduser raises where HOME is missing
-    if _LOCAL_PREFIX.match(text):
+    if re.match(_LOCAL_PREFIX, text):
         return LocalFile(Path(text))
     if "://" in text:
         _refuse_url(text)
@@ -113,7 +113,7 @@ def _parse_text(text: str) -> Source:
 
 
 def _catalog_name(text: str, name: str, revision: str | None) -> CatalogName:
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         _refuse(text, "neither a name, nor a repository, nor a path with the suffix of weights")
     if name.lower().endswith(WEIGHT_SUFFIXES):  # without @ it would be a local file by now
         _refuse(text, f"{name!r} looks like a file of this machine, which has no revision")
@@ -132,7 +132,7 @@ def _hub_uri(text: str) -> HubFile:
     if "@" in "/".join(tail):
         _refuse(text, "after hf:// the revision follows the repository: hf://owner/repo@revision/file")
     special = "/".join([revision, *tail[:2]])
-    if _SPECIAL_REVISION.fullmatch(special):
+    if re.fullmatch(_SPECIAL_REVISION, special):
         revision, tail = special, tail[2:]
     revision = revision.replace("%2F", "/").replace("%2f", "/")
     return _hub_file(text, [*head, repo, *tail], revision if at else None)
@@ -166,7 +166,7 @@ def _at(revision: str, source: Source, text: str) -> Source:
 
 
 def _revision_in_uri(revision: str) -> str:
-    return revision if _SPECIAL_REVISION.fullmatch(revision) else revision.replace("/", "%2F")
+    return revision if re.fullmatch(_SPECIAL_REVISION, revision) else revision.replace("/", "%2F")
 
 
 def _check_revision(text: str, revision: str) -> None:
@@ -183,7 +183,7 @@ def _refuse_what_no_source_holds(text: str) -> None:
         _refuse(text, "it is empty")
     if len(text) > _MAX_TEXT:
         _refuse(text, f"it is longer than {_MAX_TEXT} characters")
-    if _CONTROL.search(text):
+    if re.search(_CONTROL, text):
         _refuse(text, "it holds control characters")
     if not text.isprintable():
         try:

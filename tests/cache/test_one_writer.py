@@ -81,6 +81,7 @@ def test_no_function_but_those_of_the_one_writer_writes(path: Path) -> None:
 
 def test_staging_writes_only_into_files_that_the_one_writer_made() -> None:
     calls = {found.partition(": ")[2] for found in writes_in((PACKAGE / STAGED).read_text())}
+    calls.discard("self._digest.copy()")  # in memory
     assert calls == {"self._file.truncate()", "os.fsync(self._file.fileno())"}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from depthhub.catalog import Catalog
+from depthhub.catalog.fields import LIMIT
 from depthhub.errors import CatalogError, DepthHubError, NotFoundError
 from depthhub.model.config import Build
 
@@ -203,6 +204,12 @@ def test_a_catalog_that_is_not_there(tmp_path: Path) -> None:
 def test_a_folder_is_no_catalog(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="cannot be read"):
         Catalog.load(tmp_path)
+
+
+def test_a_file_larger_than_any_catalog_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "large.json").write_bytes(b" " * (LIMIT + 1))
+    with pytest.raises(CatalogError, match="is larger than"):
+        Catalog.load(tmp_path / "large.json")
 
 
 def test_the_error_is_of_the_family_and_survives_pickling(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from depthhub.catalog import Catalog, list_models
+from depthhub.catalog import BUILT_IN, Catalog, list_models
 from depthhub.errors import UnknownModelError, UnsupportedModelError
 from depthhub.model.config import Build
 
@@ -15,6 +15,13 @@ from depthhub.model.config import Build
 @pytest.fixture
 def catalog() -> Catalog:
     return Catalog.load()
+
+
+def test_the_built_in_catalog_keeps_its_schema(catalog: Catalog) -> None:
+    """It is not held against it at every start, so here."""
+    strict = Catalog.load(BUILT_IN)
+    assert list(strict) == list(catalog)
+    assert strict.aliases == catalog.aliases
 
 
 def test_the_built_in_catalog_is_read_once(catalog: Catalog) -> None:
@@ -161,7 +168,7 @@ def test_list_models_names_what_can_be_loaded(catalog: Catalog) -> None:
 
 def test_catalog_and_sources_are_cheap_to_import() -> None:
     code = (
-        "import sys; from depthhub.catalog import Catalog; import depthhub.source;"
+        "import sys; from depthhub.catalog import BUILT_IN, Catalog; import depthhub.source;"
         "Catalog.load().find('vitl'); depthhub.source.parse('vitl');"
         "print([m for m in ('torch', 'huggingface_hub', 'numpy', 'difflib', 'importlib.resources', 'filelock')"
         " if m in sys.modules])"

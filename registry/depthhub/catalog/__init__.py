@@ -14,9 +14,11 @@ from pathlib import Path
 from ..errors import CatalogError, UnknownModelError
 from ..hub_names import RepoType
 from ..settings import Settings
-from .file import CatalogEntry, Layout, read_catalog
+from .file import CatalogEntry, Entries, Layout, read_catalog, read_trusted
 
 __all__ = ["Catalog", "CatalogEntry", "Layout", "list_models"]
+
+BUILT_IN = Path(__file__).with_name("catalog.json")
 
 _SUGGESTIONS = 3
 
@@ -30,10 +32,10 @@ def list_models(pattern: str = "*") -> tuple[str, ...]:
 class Catalog:
     """Checkpoints in the order of their file. `aliases` maps other names to theirs."""
 
-    __slots__ = ("_by_name", "aliases")
+    __slots__ = ("_files", "aliases")
 
-    def __init__(self, entries: tuple[CatalogEntry, ...], aliases: Mapping[str, str]) -> None:
-        self._by_name = {entry.name: entry for entry in entries}
+    def __init__(self, files: tuple[Entries, ...], aliases: Mapping[str, str]) -> None:
+        self._files = files
         self.aliases = aliases
 
     @classmethod
@@ -42,7 +44,10 @@ class Catalog:
 
         Raises CatalogError where a file breaks the schema, NotFoundError where there is none.
         """
-        return _built_in() if path is None else cls(*read_catalog(Path(path)))
+        if path is None:
+            return _built_in()
+        entries, aliases = read_catalog(Path(path))
+        return cls((entries,), aliases)
 
     @classmethod
     def known(cls, further: Path | None) -> Catalog:
@@ -53,8 +58,8 @@ class Catalog:
         if further is None:
             return cls.load()
         ours, theirs = cls.load(), cls.load(further)
-        taken = [name for name in (*theirs._by_name, *theirs.aliases) if name in ours._by_name or name in ours.aliases]
-        if taken:
+        names = (*(entry.name for entry in theirs), *theirs.aliases)
+        if taken := [name for name in names if name in ours]:
             raise CatalogError(
                 f"Catalog {further}: the built-in catalog has {taken[0]!r} already; choose another name.",
                 path=further,
@@ -69,38 +74,39 @@ class Catalog:
                     entry=entry.name,
                     field="build",
                 )
-        return cls((*ours, *theirs), {**ours.aliases, **theirs.aliases})
+        return cls((*ours._files, *theirs._files), {**ours.aliases, **theirs.aliases})
 
     def __iter__(self) -> Iterator[CatalogEntry]:
-        return iter(self._by_name.values())
+        return (entry for file in self._files for entry in file)
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return sum(map(len, self._files))
+
+    def __contains__(self, name: object) -> bool:
+        """Whether `name` is one of ours, or another name for one."""
+        return name in self.aliases or any(name in file for file in self._files)
 
     def find(self, name: str) -> CatalogEntry:
         """The entry of a name or an alias, supported or not. Raises UnknownModelError with near misses."""
-        entry = self._by_name.get(self.aliases.get(name, name))
-        if entry is None:
-            raise self._unknown(name)
-        return entry
+        meant = self.aliases.get(name, name)
+        for file in self._files:
+            if meant in file:
+                return file[meant]
+        raise self._unknown(name)
 
     def by_sha256(self, content_hash: str, *, hints: bool = False) -> CatalogEntry | None:
         """The entry whose pinned sha256 this is. `hints`: else one that fewer than two sources state it for."""
-        for entry in self:
-            if entry.sha256 == content_hash:
-                return entry
-        if hints:
-            return next((entry for entry in self if entry.sha256_hint == content_hash), None)
-        return None
+        stating = list(self._stating(sha256=content_hash))
+        pinned = [entry for entry in stating if entry.sha256 is not None]
+        return next(iter(pinned or (stating if hints else ())), None)
 
     def by_file(self, repo_id: str, repo_type: RepoType, filename: str) -> CatalogEntry | None:
         """The entry of one file of a repository, at whatever commit."""
-        wanted = (repo_id, repo_type, filename)
-        return next((e for e in self if (e.repo_id, e.repo_type, e.filename) == wanted), None)
+        return next(self._stating(repo_id=repo_id, repo_type=repo_type, filename=filename), None)
 
     def by_repo(self, repo_id: str, repo_type: RepoType) -> tuple[CatalogEntry, ...]:
         """Every entry of a repository."""
-        return tuple(entry for entry in self if (entry.repo_id, entry.repo_type) == (repo_id, repo_type))
+        return tuple(self._stating(repo_id=repo_id, repo_type=repo_type))
 
     def search(self, pattern: str) -> tuple[CatalogEntry, ...]:
         """Entries with a name or an alias that fits a shell pattern: `v2-*`, `*-vit[sb]`."""
@@ -108,6 +114,9 @@ class Catalog:
 
         aliased = {name for alias, name in self.aliases.items() if fnmatchcase(alias, pattern)}
         return tuple(entry for entry in self if entry.name in aliased or fnmatchcase(entry.name, pattern))
+
+    def _stating(self, **facts: str) -> Iterator[CatalogEntry]:
+        return (entry for file in self._files for entry in file.stating(**facts))
 
     def _unknown(self, name: str) -> UnknownModelError:
         near = self._near(name)
@@ -161,4 +170,5 @@ def _either(names: tuple[str, ...]) -> str:
 
 @functools.cache
 def _built_in() -> Catalog:
-    return Catalog(*read_catalog(Path(__file__).with_name("catalog.json")))
+    entries, aliases = read_trusted(BUILT_IN)
+    return Catalog((entries,), aliases)

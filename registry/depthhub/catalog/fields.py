@@ -12,15 +12,21 @@ from ..errors import CatalogError, NotFoundError
 
 T = TypeVar("T")
 
+LIMIT = 8 << 20
+"""Bytes of a file that are read at most; a checkpoint takes some seven hundred."""
+
 
 def read_json(path: Path) -> object:
     """What is in the file. Raises NotFoundError without it, CatalogError where it is not JSON."""
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(LIMIT + 1)
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no catalog {path}.", source=str(path)) from error
     except OSError as error:
         raise CatalogError(f"Catalog {path} cannot be read: {error.strerror}.", path=path) from error
+    if len(text) > LIMIT:
+        raise CatalogError(f"Catalog {path} is larger than {LIMIT:,} bytes, so it is none.", path=path)
     try:
         data: object = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
@@ -135,10 +141,8 @@ def one_of(choices: tuple[T, ...]) -> Callable[[object], T]:
 
 
 def matching(pattern: str, what: str) -> Callable[[object], str]:
-    compiled = re.compile(pattern)
-
     def check(value: object) -> str:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
             raise ValueError(what)
         return value
 

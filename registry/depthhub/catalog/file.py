@@ -28,9 +28,9 @@ A `build` has `family` (v1, v2, v2-metric), `taps` (`last-four` or `spread`), `a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from ..errors import UnsupportedModelError
 from ..hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, repo_id_problem
@@ -117,7 +117,42 @@ class CatalogEntry(NamedTuple):
         return self.build
 
 
-def read_catalog(path: Path) -> tuple[tuple[CatalogEntry, ...], Mapping[str, str]]:
+class Entries:
+    """Checkpoints by name, in their order; each is read from its object in the file when it is first asked for."""
+
+    def __init__(self, objects: Mapping[str, Mapping[str, object]], path: Path) -> None:
+        self._objects = objects
+        self._path = path
+        self._read: dict[str, CatalogEntry] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._objects
+
+    def __iter__(self) -> Iterator[CatalogEntry]:
+        return map(self.__getitem__, self._objects)
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __getitem__(self, name: str) -> CatalogEntry:
+        entry = self._read.get(name)
+        if entry is None:
+            entry = self._read[name] = _entry(Fields(self._objects[name], self._path, repr(name)))
+        return entry
+
+    def stating(self, **facts: str) -> Iterator[CatalogEntry]:
+        """Those whose objects state all of `facts`, field -> value."""
+        wanted = facts.items()
+        return (self[name] for name, stated in self._objects.items() if wanted <= stated.items())
+
+
+def read_trusted(path: Path) -> tuple[Entries, Mapping[str, str]]:
+    """A file that was held against the schema when it was released: entries are read when they are asked for."""
+    top: Any = read_json(path)
+    return Entries({data["name"]: data for data in top["checkpoints"]}, path), top["aliases"]
+
+
+def read_catalog(path: Path) -> tuple[Entries, Mapping[str, str]]:
     """Entries in their order, and aliases. Raises CatalogError at the first breach; NotFoundError without a file."""
     top = Fields(read_json(path), path, entry=None)
     version = top.required("version", a_count)
@@ -129,7 +164,8 @@ def read_catalog(path: Path) -> tuple[tuple[CatalogEntry, ...], Mapping[str, str
     top.finish()
     entries = tuple(_entry(Fields(data, path, _label(data, place))) for place, data in enumerate(checkpoints, 1))
     _refuse_shared(entries, top)
-    return entries, _aliases(aliases, {entry.name for entry in entries}, top)
+    objects = {entry.name: data for entry, data in zip(entries, checkpoints, strict=True) if isinstance(data, dict)}
+    return Entries(objects, path), _aliases(aliases, set(objects), top)
 
 
 def _entry(fields: Fields) -> CatalogEntry:

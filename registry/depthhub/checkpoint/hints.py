@@ -145,14 +145,11 @@ def _from_constructor(data: Mapping[str, Any]) -> Build | None:
     return Build("v1") if "localhub" in data else None
 
 
-_NAMES = re.compile(
-    r"""depth_anything_
+_NAMES = r"""depth_anything_
     (?: (?P<v1> vit[sbl]14 )
       | v2_ (?: metric_ (?P<trained_on> hypersim | vkitti ) _ )? vit[sblg]
     )
-    (?: _ (?: fp32 | fp16 | bf16 ) )?""",
-    re.VERBOSE,
-)
+    (?: _ (?: fp32 | fp16 | bf16 ) )?"""
 _MAX_DEPTH = {"hypersim": 20.0, "vkitti": 80.0}
 """Metres: the authors' values for the indoor and the outdoor set (`metric_depth/README.md`)."""
 
@@ -162,7 +159,7 @@ def guess_from_file_name(name: str) -> Build | None:
     `video_depth_anything_vits.pth` and `depth_anything_metric_depth_indoor.pt` are other models.
     """
     stem = PurePosixPath(name.replace("\\", "/")).stem.lower().replace("-", "_")
-    match = _NAMES.fullmatch(stem)
+    match = re.fullmatch(_NAMES, stem, re.VERBOSE)
     if match is None:
         return None
     if match["v1"]:

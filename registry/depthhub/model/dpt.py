@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
 from .fusion import Fusion
 from .head import Head
-from .image import Image, rgb_tensor
 from .imgencoder import ImageEncoder
 from .patch_embed import PatchEmbed
-from .preprocess import fit, normalised_pixels, resized_depth
 from .reassemble import Reassemble
+
+if TYPE_CHECKING:
+    from .image import Image
 
 
 class DPT(nn.Module):
@@ -52,6 +55,9 @@ class DPT(nn.Module):
         Resized as by the authors (`infer_image` of `depth_anything_v2/dpt.py`); no gradients are recorded.
         TypeError or ValueError, saying what to pass, for anything that is not an RGB image of 8 bits.
         """
+        from .image import rgb_tensor
+        from .preprocess import fit, normalised_pixels, resized_depth
+
         rgb = rgb_tensor(image)
         size = (rgb.shape[0], rgb.shape[1])
         device = self.patch_embed.proj.weight.device

@@ -14,7 +14,6 @@ from dataclasses import replace
 from depthhub_cache.identity import ContentHash
 
 from ..catalog import Catalog, CatalogEntry
-from ..checkpoint.hints import guess_from_file_name
 from ..checkpoint.recipe import Recipe
 from ..errors import FamilyError
 from ..model.config import METRIC, Build
@@ -97,6 +96,8 @@ def _from_caller(request: Request, stated: Stated | None) -> Build | None:
 
 def _from_surroundings(request: Request, located: Located) -> Build:
     """What config.json and file name say, where nobody who knows has spoken."""
+    from ..checkpoint.hints import guess_from_file_name
+
     guess = guess_from_file_name(located.filename)
     if located.stated is not None:
         told = located.stated.build

@@ -13,7 +13,7 @@ from depthhub_cache.store import Store
 
 from ..catalog import CatalogEntry
 from ..errors import DepthHubError, NotFoundError, OfflineError, SourceError
-from ..hub_names import WEIGHT_SUFFIXES
+from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES
 from ..model.config import METRIC
 from ..progress import Progress
 from ..settings import DEFAULT_ENDPOINT
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ..hub import CachedFile, Listing, RemoteFile
 
 log = logging.getLogger("depthhub")
-
-DEFAULT_REVISION = "main"
 
 
 def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:

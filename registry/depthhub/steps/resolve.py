@@ -9,9 +9,8 @@ from depthhub_cache.store import Store
 
 from ..catalog import Catalog, CatalogEntry
 from ..errors import SourceError
+from ..hub_names import DEFAULT_REVISION
 from ..source import CatalogName, HubFile, LocalFile
-from .hub_file import DEFAULT_REVISION, ask_once
-from .local_file import locate_local
 from .located import HubCheckpoint, Located
 from .request import Request
 
@@ -21,17 +20,19 @@ def resolve(request: Request, store: Store) -> Located:
     catalog = Catalog.known(request.settings.catalog)
     match request.source:
         case LocalFile(path=path):
+            from .local_file import locate_local
+
             return locate_local(path, request, store, catalog)
         case CatalogName(name=name, revision=None):
             entry = catalog.find(name)
             entry.require_supported()
             if entry.sha256 is not None:
                 return _pinned(entry, request)
-            return ask_once(_hub_file(entry, entry.revision), entry, request, store)
+            return _asked(_hub_file(entry, entry.revision), entry, request, store)
         case CatalogName(name=name, revision=revision):
             entry = catalog.find(name)
             entry.require_supported()
-            return ask_once(_hub_file(entry, revision), entry, request, store)
+            return _asked(_hub_file(entry, revision), entry, request, store)
         case HubFile() as wanted:
             _refuse_ambiguous_path(wanted, request)
             return _from_hub(wanted, request, store, catalog)
@@ -45,6 +46,12 @@ def _from_hub(wanted: HubFile, request: Request, store: Store, catalog: Catalog)
         entry.require_supported()
         if entry.sha256 is not None and entry.revision is not None and wanted.revision == entry.revision:
             return _pinned(entry, request)
+    return _asked(wanted, entry, request, store)
+
+
+def _asked(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
+    from .hub_file import ask_once  # a file of the user's own, or a pin, needs none of it
+
     return ask_once(wanted, entry, request, store)
 
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from depthhub_cache.json_object import parse_object
 
 from ..checkpoint.header import build_stated_in
-from ..checkpoint.hints import build_from_config_json
 from ..model.config import Build
 
 log = logging.getLogger("depthhub")
@@ -48,6 +47,10 @@ def stated_in(config_json: bytes, where: str) -> Stated | None:
 
 def stated_by_config(config: object) -> Stated | None:
     """What a parsed config.json states."""
+    if config is None:
+        return None
+    from ..checkpoint.hints import build_from_config_json
+
     build = build_from_config_json(config)
     return Stated(build, config) if build is not None and isinstance(config, Mapping) else None
 
