@@ -228,9 +228,18 @@ def _share_with_the_group(path: Path, bits: int) -> None:
 def _take_apart(folder: Path, to: Path) -> None:
     """Move a folder that only its files can leave: a union mount keeps the folders of its lower layers in place."""
     to.mkdir()
-    for path in sorted(folder.iterdir()):  # the record first: without it the rest is no entry
-        path.rename(to / path.name)
-    folder.rmdir()
+    moved: list[Path] = []
+    try:
+        for path in sorted(folder.iterdir()):  # the record first: without it the rest is no entry
+            path.rename(to / path.name)
+            moved.append(path)
+    except OSError:
+        for path in moved:
+            (to / path.name).rename(path)
+        to.rmdir()
+        raise
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _is_folder(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -16,8 +17,8 @@ from .safetensors_header import header_digest
 
 _ATTEMPTS = 5
 
-Identity = tuple[int, int, int]
-"""Device and inode of the directory, when the record was written (ns): inodes are given out again."""
+Identity = tuple[int, str]
+"""When the record was written (ns), and its sha256: inodes are given out again, and change where mounts are joined."""
 
 
 class Entry(NamedTuple):
@@ -55,11 +56,11 @@ def read_entry(folder: Path, key: Key) -> Entry | None:
 
 def identity_of(folder: Path) -> Identity | None:
     """The identity of the entry in `folder`; None where it is not there, or hidden."""
+    path = folder / record.FILE_NAME
     try:
-        state, written = os.lstat(folder), (folder / record.FILE_NAME).stat().st_mtime_ns
-    except OSError:
+        return path.stat().st_mtime_ns, hashlib.sha256(read_file(path, record.LIMIT)).hexdigest()
+    except (OSError, ValueError):
         return None
-    return state.st_dev, state.st_ino, written
 
 
 def _look(folder: Path, key: Key) -> Entry | BrokenEntryError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .reading import read_file
 from .staging import Staging
 
 _README = """\
@@ -17,17 +18,26 @@ Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a cache of depthhub; programs that make backups may leave it out.
 """
 
-_OURS = {"v1", "README", "CACHEDIR.TAG"}
+_AREAS = {"entries", "refs", "checkpoints", "locks", "leases", "used", "pins", "quarantine", "tmp"}
 
 
 def put(root: Path, staging: Staging) -> None:
     """Label the root, once. A folder that holds other things stays as it is: the tag would keep them out of backups."""
     try:
-        names = {path.name for path in root.iterdir()}
-    except OSError:  # who cannot see what is there cannot say what the label would be on
-        return
-    if "CACHEDIR.TAG" in names or names - _OURS:
+        if not _is_a_new_cache(root):
+            return
+    except (OSError, ValueError):  # who cannot see what is there cannot say what the label would be on
         return
     for name, text in (("README", _README), ("CACHEDIR.TAG", _TAG)):
         staging.add(name, text.encode("ascii"))
         staging.place(name, root / name)
+
+
+def _is_a_new_cache(root: Path) -> bool:
+    """Whether there is nothing but areas of ours, and perhaps the README of one who died before the tag was there."""
+    names = {path.name for path in root.iterdir()}
+    if names not in ({"v1"}, {"v1", "README"}):
+        return False
+    if "README" in names and read_file(root / "README", len(_README)) != _README.encode("ascii"):
+        return False
+    return {path.name for path in (root / "v1").iterdir()} <= _AREAS

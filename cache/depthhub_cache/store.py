@@ -53,7 +53,7 @@ class Store:
         self._own = self.tiers[0]
         self._tmp = self._own.folder("tmp")
         self._lock_timeout = lock_timeout
-        self._distrusted: set[Identity] = set()
+        self._distrusted: set[tuple[Path, Identity | None]] = set()
 
     # entries
 
@@ -67,7 +67,7 @@ class Store:
                     raise
                 log.warning("%s", error)
                 continue
-            if entry is not None and entry.identity not in self._distrusted:
+            if entry is not None and (entry.path, entry.identity) not in self._distrusted:
                 return entry
         return None
 
@@ -167,7 +167,7 @@ class Store:
 
     def distrust(self, entry: Entry, reason: str) -> None:
         """Never give this entry again: set it aside in the quarantine; where that cannot be, pass by it from now on."""
-        self._distrusted.add(entry.identity)
+        self._distrusted.add((entry.path, entry.identity))
         if entry.path != self._own.entry_folder(entry.key):
             log.warning("%s is not used: %s", entry.path, reason)
             return
@@ -389,7 +389,7 @@ class Store:
             if disk.publish_folder(gathered, folder):
                 return self._published(made)
             there = self._own.get(key)
-            if there is not None and there.identity not in self._distrusted:
+            if there is not None and (there.path, there.identity) not in self._distrusted:
                 return _adopted(there, made)
             if disk.exchange_folder(gathered, folder):
                 if not self._is_bad(gathered, key):  # another process was faster by a moment
@@ -405,12 +405,13 @@ class Store:
 
     def _published(self, made: Record) -> Entry:
         folder = self._own.entry_folder(made.key)
-        return Entry(made.key, folder, folder / made.weights, made, identity_of(folder) or (0, 0, 0))
+        return Entry(made.key, folder, folder / made.weights, made, identity_of(folder) or (0, ""))
 
     def _is_bad(self, folder: Path, key: Key) -> bool:
         from .verification import is_broken
 
-        return identity_of(folder) in self._distrusted or is_broken(folder, key, deep=False)
+        distrusted = (self._own.entry_folder(key), identity_of(folder)) in self._distrusted
+        return distrusted or is_broken(folder, key, deep=False)
 
     def _quarantine(self, path: Path, was: Path, reason: str, still: Callable[[Path], bool] | None) -> Path | None:
         from . import quarantine

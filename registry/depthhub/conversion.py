@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .catalog import Catalog
+from .errors import OptionError
 from .model.config import ModelConfig
 from .progress import Progress, Report
 from .steps.decide import decide
@@ -26,7 +27,7 @@ def convert_file(
     family: str | None = None,
     max_depth: float | None = None,
     dtype: torch.dtype | str | None = None,
-    replace: bool = True,
+    replace: bool = False,
     progress: Report | None = None,
 ) -> ModelConfig:
     """Write the converted form of the checkpoint at `path` to `out`: the very bytes that the cache would hold.
@@ -42,8 +43,10 @@ def convert_file(
     catalog = Catalog.known(request.settings.catalog)
     located = locate_local(Path(path), request, None, catalog)
     recipe = decide(request, located, located.content_hash)
-    converted = convert(read_checkpoint(located.path), recipe)
+    converted = convert(read_checkpoint(located.file), recipe)
     out = Path(out).expanduser().absolute()
+    if out.exists() and out.samefile(located.file):
+        raise OptionError(f"{out} is the checkpoint itself. Name another file to write.", option="out", value=out)
     with whole_file(out, replace=replace) as staged:
         write_converted(
             staged.write,
@@ -51,6 +54,6 @@ def convert_file(
             content_hash=located.content_hash,
             progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
         )
-        require_unchanged(located.path, located.fingerprint)
-        require_content(located.path, located.content_hash, located.source, request.report)  # what was written
+        require_unchanged(located.file, located.fingerprint)
+        require_content(located.file, located.content_hash, located.source, request.report)  # what was written
     return converted.config

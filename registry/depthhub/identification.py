@@ -69,7 +69,7 @@ def identify(path: str | os.PathLike[str], *, progress: Report | None = None) ->
         sizes = sizes_of(checkpoint)
     except UnsupportedModelError as error:
         unsupported = error.reason
-    stated = stated_by(path) if unsupported is None else None
+    stated = stated_by(path, path) if unsupported is None else None
     build = (entry.build if entry else None) or (stated.build if stated else None)
     told = build is not None or unsupported is not None
     return Identification(

@@ -61,3 +61,22 @@ def test_a_label_that_cannot_be_looked_at_keeps_nobody_from_working(
 
     monkeypatch.setattr(Path, "stat", failing)
     assert publish(store, "vitl").weights.is_file()
+
+
+@pytest.mark.parametrize("name", ["README", "v1/notes.txt"])
+def test_what_somebody_has_written_there_is_neither_written_over_nor_kept_out_of_backups(
+    tmp_path: Path, name: str
+) -> None:
+    root = tmp_path / "place"
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_text("ten years of notes")
+    publish(Store(root), "vits")
+    assert (root / name).read_text() == "ten years of notes"
+    assert not (root / "CACHEDIR.TAG").exists()
+
+
+def test_a_label_that_was_left_half_done_is_finished(store: Store) -> None:
+    publish(store, "vits")
+    (store.root / "CACHEDIR.TAG").unlink()
+    publish(store, "vitb")
+    assert names_in(store.root) == {"v1", "README", "CACHEDIR.TAG"}

@@ -269,6 +269,17 @@ def test_an_original_is_kept_though_it_cannot_be_converted(
     assert [request for request in local_hub.requests if request.method == "GET"] == []
 
 
+def test_an_original_is_kept_whatever_its_name_is(
+    local_hub: LocalHub, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    local_hub.add_file("owner/dot", ".tiny.pth", tiny)
+    prewarm(["owner/dot/.tiny.pth"], family="v2")
+    local_hub.clear_log()
+    prewarm(["owner/dot/.tiny.pth"], family="v2", dtype="float16")
+    assert local_hub.requests == []
+
+
 def test_a_kept_original_that_is_being_converted_is_not_collected(
     local_hub: LocalHub, pinned: str, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:

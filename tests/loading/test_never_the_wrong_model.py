@@ -102,6 +102,29 @@ def test_a_file_that_is_written_through_a_map_meanwhile_publishes_nothing(
     assert not (tmp_path / "out.safetensors").exists()
 
 
+def test_a_link_that_leads_elsewhere_while_it_is_read_is_followed_once(tmp_path: Path, tiny: Path, cache: Path) -> None:
+    other, link = make_checkpoint(tmp_path / "other.pth", encoder="tiny", seed=1), tmp_path / "current.pth"
+    link.symlink_to(tiny)
+
+    def flip(progress: Progress) -> None:
+        lead_to = other if progress.stage == "converting" and progress.done == 0 else tiny
+        link.unlink()
+        link.symlink_to(lead_to)
+
+    model = from_pretrained(link, family="v2", cache_dir=cache, progress=flip)
+    assert golden_difference(model, "v2-tiny") <= 1e-4
+
+
+def test_a_checkpoint_is_not_converted_over_itself(tmp_path: Path, tiny: Path) -> None:
+    path = tmp_path / "a.pth"
+    shutil.copy(tiny, path)
+    (tmp_path / "again.pth").hardlink_to(path)
+    for out in (path, tmp_path / "again.pth"):
+        with pytest.raises(OptionError, match="is the checkpoint itself"):
+            convert_file(path, out, family="v2", dtype="float16", replace=True)
+    assert path.read_bytes() == tiny.read_bytes()
+
+
 def test_a_remembered_hash_finds_an_entry_but_makes_none(
     tmp_path: Path, tiny: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -252,7 +252,7 @@ def _found_there(
         git_sha1=None,
         size=found.path.stat().st_size,
         entry=entry,
-        stated=stated_by(found.path) if entry is None else None,
+        stated=stated_by(found.path, found.path) if entry is None else None,
         config_asked=entry is None,
         pinned=False,
         ref=ref_name(wanted, request) if found.digest is not None else None,

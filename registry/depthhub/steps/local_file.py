@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -30,12 +31,13 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
     Raises NotFoundError, CheckpointError, UnsupportedModelError.
     """
     path = path.absolute()
-    container_of(path)
-    before = fingerprint(path)
+    file = Path(os.path.realpath(path))
+    container_of(file)
+    before = fingerprint(file)
     content_hash = None if store is None or request.refresh or request.verify else _recall(path, before, store)
     hashed_now = content_hash is None
     if content_hash is None:
-        content_hash = sha256_of(path, str(request.source), request.report)
+        content_hash = sha256_of(file, str(request.source), request.report)
         if store is not None:
             _remember(path, before, content_hash, store)
     entry = catalog.by_sha256(content_hash)
@@ -44,12 +46,13 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
     return LocalCheckpoint(
         source=str(request.source),
         path=path,
+        file=file,
         content_hash=content_hash,
         hashed_now=hashed_now,
         fingerprint=before,
         size=int(before[0]),
         entry=entry,
-        stated=None if entry else stated_by(path),
+        stated=None if entry else stated_by(path, file),
     )
 
 

@@ -39,11 +39,13 @@ class Place(NamedTuple):
 class LocalCheckpoint(NamedTuple):
     """A file on this machine that belongs to the user: read, never changed, moved or deleted.
 
+    path: as it was asked for. file: where it really is, without links, which may lead elsewhere a moment later.
     hashed_now: every byte was read for `content_hash` in this call; else it was remembered. fingerprint: from before.
     """
 
     source: str
     path: Path
+    file: Path
     content_hash: ContentHash
     hashed_now: bool
     fingerprint: Fingerprint

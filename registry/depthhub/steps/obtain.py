@@ -6,6 +6,7 @@ Whatever the way, its sha256 is known to be right before anything parses a byte 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -67,15 +68,15 @@ def obtain(located: Located, request: Request, store: Store, staging: Staging) -
 
 def _local(located: LocalCheckpoint, request: Request, store: Store) -> Obtained:
     """The user's own file. A remembered hash is good enough to find an entry by, not to make one from."""
-    if not located.hashed_now and sha256_of(located.path, located.source, request.report) != located.content_hash:
+    if not located.hashed_now and sha256_of(located.file, located.source, request.report) != located.content_hash:
         forget(located, store)
         raise CheckpointError(
             f"{located.path} has other content than when its sha256 was remembered, under the same times and inode. "
             "That is forgotten now; try again.",
             path=located.path,
         )
-    require_unchanged(located.path, located.fingerprint)
-    return Obtained(located.path, located.content_hash, None, located.fingerprint)
+    require_unchanged(located.file, located.fingerprint)
+    return Obtained(located.file, located.content_hash, None, located.fingerprint)
 
 
 def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtained | None:
@@ -96,6 +97,7 @@ def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtaine
 
 def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request) -> Obtained | None:
     """A copy that is what was asked for; None where it is not, or cannot be read: a download does it too."""
+    path = Path(os.path.realpath(path))  # a link may lead elsewhere a moment later
     try:
         before = fingerprint(path)
         digest = sha256_of(path, located.source, request.report)
@@ -159,6 +161,8 @@ def _converted_size(size: int, request: Request) -> int:
 
 def _keep(obtained: Obtained, located: HubCheckpoint, store: Store) -> None:
     try:
-        store.keep(obtained.path, obtained.content_hash, filename=Path(located.filename).name)
+        store.keep(
+            obtained.path, obtained.content_hash, filename=Path(located.filename).name.lstrip(".") or "checkpoint"
+        )
     except CacheError as error:  # what was asked for does not need it
         log.warning("%s: the original is not kept: %s", located.source, error)

@@ -30,9 +30,9 @@ class Stated(NamedTuple):
     config: Mapping[str, Any] | None
 
 
-def stated_by(path: Path) -> Stated | None:
-    """What a local file says of itself (our own layout carries its build), else the config.json beside it."""
-    build = build_stated_in(path)
+def stated_by(path: Path, file: Path) -> Stated | None:
+    """What a local `file` says of itself (our own layout carries its build), else the config.json beside `path`."""
+    build = build_stated_in(file)
     return Stated(build, None) if build is not None else _beside(path.with_name(CONFIG))
 
 
