@@ -63,6 +63,50 @@ def test_the_parameters_are_the_map_itself(tiny: Path, cache: Path) -> None:
         assert any(start <= address < end for start, end in spans), f"{name} is a copy"
 
 
+def test_a_warm_load_holds_no_private_page_of_the_weights(tiny: Path, cache: Path, python: Python) -> None:
+    [done] = prewarm([tiny], family="v2", cache_dir=cache)
+    if not Path("/proc/self/smaps").exists():
+        pytest.skip("asks the Linux kernel")
+    code = """
+import sys, depthhub, torch
+from pathlib import Path
+model = depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2])
+print(sum(float(parameter.sum()) for parameter in model.parameters()))  # every page is touched
+private = 0
+for area in Path("/proc/self/smaps").read_text().split("VmFlags"):
+    if sys.argv[3] in area:
+        private += sum(int(line.split()[1]) for line in area.splitlines() if line.startswith("Private_Dirty"))
+        print(private)
+"""
+    _, private = python(code, str(tiny), str(cache), str(done.path)).stdout.split()
+    assert int(private) == 0
+
+
+ELSEWHERE = """
+    depthhub.bundles depthhub.checkpoint.convert depthhub.checkpoint.hints depthhub.checkpoint.onto_device
+    depthhub.checkpoint.reading depthhub.checkpoint.shapes depthhub.cli depthhub.hub depthhub.model.bicubic
+    depthhub.model.preprocess depthhub.quantities depthhub.steps.make depthhub.steps.obtain depthhub.steps.room
+    depthhub.transfer depthhub_cache.bundles depthhub_cache.collection depthhub_cache.doctor depthhub_cache.kept
+    depthhub_cache.label depthhub_cache.locks depthhub_cache.quarantine depthhub_cache.space depthhub_cache.staging
+    depthhub_cache.usage depthhub_cache.verification hmac secrets tqdm filelock platformdirs huggingface_hub
+"""
+
+
+def test_a_warm_load_imports_nothing_that_only_other_ways_need(tiny: Path, cache: Path, python: Python) -> None:
+    prewarm([tiny], family="v2", cache_dir=cache)
+    code = f"""
+import sys, torch, safetensors.torch
+before = set(sys.modules)
+import depthhub
+depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2])
+print([name for name in {ELSEWHERE.split()} if name in set(sys.modules) - before])
+print(sum(name.startswith("depthhub") for name in sys.modules))
+"""
+    elsewhere, ours = python(code, str(tiny), str(cache)).stdout.splitlines()
+    assert elsewhere == "[]"
+    assert int(ours) <= 64  # each costs a tenth of a millisecond
+
+
 @pytest.mark.parametrize("code", ["import depthhub", "import depthhub; depthhub.list_models()", "import depthhub.cli"])
 def test_nothing_slow_is_imported_early(python: Python, code: str) -> None:
     heavy = ["torch", "huggingface_hub", "numpy", "PIL", "safetensors", "tqdm", "filelock"]
