@@ -12,16 +12,16 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depthhub_cache.identity import ContentHash
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DepthHubError
 from .containers import require_utf8
-from .header import METADATA, ConvertedHeader
+from .header import LIMIT, METADATA, ConvertedHeader
 from .recipe import UNUSED
 
 if TYPE_CHECKING:
@@ -62,24 +62,39 @@ def write_converted(
             progress(done, total)
 
 
+class Place(NamedTuple):
+    """Where a tensor lies in the file: the bytes from `begin` to `end`."""
+
+    name: str
+    dtype: torch.dtype
+    shape: Sequence[int]
+    begin: int
+    end: int
+
+
 def read_converted(
     path: Path, *, device: torch.device | str = "cpu", mapped: bool = True
 ) -> tuple[dict[str, Tensor], ConvertedHeader]:
-    """The tensors that a model needs, and what the file says of itself. On the CPU they are views of the mapped file.
+    """The tensors that a model needs, and what the file says of itself. On the CPU they are views of the mapped file;
+    another device gets the file piece by piece, and the host never holds it whole.
 
-    mapped: if not, the file is read at once, into one private copy: right where it lies behind a network.
+    mapped: if not, the CPU gets the file at once, in one private copy: right where it lies behind a network.
     What takes no part in inference (`unused.*`) stays in the file. Raises CheckpointError where it is no converted
-    file of this version, or damaged, or where its path is not valid UTF-8.
+    file of this version, or damaged, or where its path is not valid UTF-8; OptionError where the device fails.
     """
     require_utf8(path)
     try:
         with path.open("rb", buffering=0) as file:
-            content = _mapped(file) if mapped else _read(file)
-        metadata, tensors = _views_of(content)
-        header = ConvertedHeader.in_metadata(metadata, path=path)
-        return {name: tensor.to(device) for name, tensor in tensors.items()}, header
+            if str(device) == "cpu":
+                metadata, tensors = _views_of(_mapped(file) if mapped else _read(file))
+                return tensors, ConvertedHeader.in_metadata(metadata, path=path)
+            metadata, places = _places_in(file)
+            header = ConvertedHeader.in_metadata(metadata, path=path)
+            from .onto_device import carrier_of, onto_device
+
+            return onto_device(file, places, carrier_of(device)), header
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, RecursionError) as error:
-        if isinstance(error, CheckpointError):
+        if isinstance(error, DepthHubError):
             raise
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} cannot be read as a converted file: {reason}.", path=path) from error
@@ -108,14 +123,36 @@ def _views_of(content: mmap.mmap | bytearray) -> tuple[dict[str, str], dict[str,
     data = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:data])
     metadata, tensors = header.pop("__metadata__", {}), {}
-    dtypes = {code: (getattr(torch, name), size) for name, (code, size) in _DTYPES.items()}
+    for name, dtype, shape, begin, end in _places(header, data):
+        flat = torch.frombuffer(content, dtype=dtype, count=(end - begin) // dtype.itemsize, offset=begin)
+        tensors[name] = flat.view(shape)
+    return metadata, tensors
+
+
+def _places_in(file: FileIO) -> tuple[dict[str, str], list[Place]]:
+    """The metadata of a safetensors file, and where the tensors lie that a model needs: all of it in the file."""
+    length, size = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size
+    if length > LIMIT:
+        raise ValueError(f"it announces a header of {length:,} bytes")
+    header = json.loads(file.read(length))
+    metadata, places = header.pop("__metadata__", {}), list(_places(header, 8 + length))
+    for name, dtype, shape, begin, end in places:
+        if end - begin != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"{name} of shape {shape} has {end - begin:,} bytes")
+        if end > size:
+            raise ValueError(f"it ends after {size:,} bytes, and {name} at {end:,}")
+    return metadata, places
+
+
+def _places(header: dict[str, Any], data: int) -> Iterator[Place]:
+    """data: where the numbers begin, in bytes from the beginning of the file."""
+    import torch
+
+    dtypes = {code: getattr(torch, name) for name, (code, _) in _DTYPES.items()}
     for name, facts in header.items():
         if not name.startswith(UNUSED):
-            dtype, size = dtypes[facts["dtype"]]
             begin, end = facts["data_offsets"]
-            flat = torch.frombuffer(content, dtype=dtype, count=(end - begin) // size, offset=data + begin)
-            tensors[name] = flat.view(facts["shape"])
-    return metadata, tensors
+            yield Place(name, dtypes[facts["dtype"]], facts["shape"], data + begin, data + end)
 
 
 def bytes_of(converted: Converted) -> int:
