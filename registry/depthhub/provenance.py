@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from depthhub_cache.identity import ContentHash, Key, is_sha256
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
+class Provenance(NamedTuple):
     """Where the weights came from.
 
     source: what was asked for; name: in the catalog. repo_id, repo_type, filename, commit: on the Hub (None

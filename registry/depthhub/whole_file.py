@@ -18,17 +18,18 @@ _PREFIX, _SUFFIX = ".depthhub-", ".part"
 
 
 @contextmanager
-def whole_file(out: Path, *, replace: bool) -> Iterator[StagedFile]:
+def whole_file(out: Path, *, replace: bool, sweep: bool = True) -> Iterator[StagedFile]:
     """A file to write, beside `out`, that is given its name in one step where the context ends well.
 
-    What killed processes have left there, surely gone ones, is removed first. Raises FileExistsError where `out` is
-    there and is not to be replaced, also where it appeared meanwhile, and CacheNotWritableError where the system
-    refuses.
+    sweep: first remove what killed processes, surely gone ones, have left there; it lists the folder. Raises
+    FileExistsError where `out` is there and is not to be replaced, also where it appeared meanwhile, and
+    CacheNotWritableError where the system refuses.
     """
     if not replace and os.path.lexists(out):
         raise _is_there(out)
     disk.make_folder(out.parent)
-    _sweep(out.parent)
+    if sweep:
+        sweep_folder(out.parent)
     staged = StagedFile(out.parent / f"{_PREFIX}{Owner.current().unique_name()}{_SUFFIX}")
     try:
         yield staged
@@ -41,6 +42,15 @@ def whole_file(out: Path, *, replace: bool) -> Iterator[StagedFile]:
         with suppress(OSError):
             staged.close()
         disk.delete_tree(staged.path)
+
+
+def sweep_folder(folder: Path) -> None:
+    """Remove what killed processes, surely gone ones, have left there of their files."""
+    with suppress(OSError):
+        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            owner = Owner.of_name(path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX))
+            if owner is not None and (owner.is_gone() if owner.is_local() else is_long_ago(path.lstat().st_mtime)):
+                disk.delete_tree(path)
 
 
 def _put_where_nothing_is(path: Path, out: Path) -> bool:
@@ -69,14 +79,6 @@ def _take_the_name(path: Path, out: Path) -> bool:
         out.unlink()
         raise
     return True
-
-
-def _sweep(folder: Path) -> None:
-    with suppress(OSError):
-        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
-            owner = Owner.of_name(path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX))
-            if owner is not None and (owner.is_gone() if owner.is_local() else is_long_ago(path.lstat().st_mtime)):
-                disk.delete_tree(path)
 
 
 def _is_there(out: Path) -> FileExistsError:

@@ -18,7 +18,7 @@ from torch import Tensor
 from depthhub.checkpoint.convert import convert, sizes_of
 from depthhub.checkpoint.converted import CHUNK, read_converted, write_converted
 from depthhub.checkpoint.reading import Checkpoint, read_checkpoint
-from depthhub.checkpoint.recipe import Recipe
+from depthhub.checkpoint.recipe import Dtype, Recipe
 from depthhub.checkpoint.rules import invert
 from depthhub.errors import CheckpointError, UnknownKeysError
 from depthhub.model.config import Build
@@ -253,6 +253,17 @@ def test_another_process_makes_the_same_bytes_in_a_fraction_of_the_files_memory(
     write_converted(digest.update, convert(read_checkpoint(path), V2), content_hash=HASH)
     assert answer[0] == digest.hexdigest()
     assert int(answer[1]) < size / 10, "bytes of private memory"
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_a_sign_that_a_view_left_for_later_is_not_lost(tmp_path: Path, dtype: Dtype | None) -> None:
+    tensors = state_dict(golden_shapes("v2-tiny"))
+    written = converted_file(in_memory(tensors), tmp_path / "plain", Recipe(Build("v2"), dtype)).read_bytes()
+    lazy = {key: tensor.neg()._neg_view() for key, tensor in tensors.items()}  # type: ignore[operator]
+    torch.save(lazy, tmp_path / "lazy.pth")
+    checkpoint = read_checkpoint(tmp_path / "lazy.pth")
+    assert all(tensor.is_neg() for tensor in checkpoint.tensors.values()), "the case that is tested"
+    assert converted_file(checkpoint, tmp_path / "lazy", Recipe(Build("v2"), dtype)).read_bytes() == written
 
 
 @pytest.mark.parametrize(("stored", "dtype"), [(torch.float32, "float16"), (torch.float64, "float32")])

@@ -1,6 +1,7 @@
 """What is on disk says what it means, and appears whole or not at all."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ PHOTO = Image.new("RGB", (3, 2), (10, 20, 30))
 
 def test_relative_depth_comes_back_from_a_sixteen_bit_png_with_the_scale_in_its_text_chunk(tmp_path):
     path = tmp_path / "depth.png"
-    write_depth(path, DEPTH, photo=PHOTO, kind="png16", is_metric=False)
+    write_depth(path, DEPTH, photo=PHOTO, kind="png16", is_metric=False, replace=False)
     with Image.open(path) as image:
         scale = json.loads(image.text["depthhub"])
         numbers = np.asarray(image)
@@ -39,7 +40,7 @@ def test_a_flat_depth_has_a_scale_that_gives_it_back():
 
 def test_npy_holds_the_models_own_numbers(tmp_path):
     path = tmp_path / "depth.npy"
-    write_depth(path, DEPTH, photo=PHOTO, kind="npy", is_metric=False)
+    write_depth(path, DEPTH, photo=PHOTO, kind="npy", is_metric=False, replace=False)
     loaded = np.load(path)
     assert loaded.dtype == np.float32
     assert np.array_equal(loaded, DEPTH)
@@ -47,7 +48,7 @@ def test_npy_holds_the_models_own_numbers(tmp_path):
 
 def test_side_by_side_shows_the_photograph_at_the_left(tmp_path):
     path = tmp_path / "both.png"
-    write_depth(path, DEPTH, photo=PHOTO, kind="side-by-side", is_metric=False)
+    write_depth(path, DEPTH, photo=PHOTO, kind="side-by-side", is_metric=False, replace=False)
     with Image.open(path) as image:
         assert image.size == (6, 2)
         assert image.getpixel((2, 1)) == (10, 20, 30)
@@ -59,6 +60,18 @@ def test_a_write_that_fails_leaves_the_old_picture_and_nothing_else(tmp_path):
     path.write_bytes(b"old")
     unwritable = np.array([[lambda: None]], dtype=object)  # numpy cannot pickle a local function
     with pytest.raises(Exception, match="pickle"):
-        write_depth(path, unwritable, photo=PHOTO, kind="npy", is_metric=False)
+        write_depth(path, unwritable, photo=PHOTO, kind="npy", is_metric=False, replace=True)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_there_and_what_another_process_is_writing_stays(tmp_path):
+    path = tmp_path / "depth.npy"
+    part = path.with_name(f".depth.npy.{os.getpid()}.part")
+    part.write_bytes(b"of a container in which a process has the same number")
+    write_depth(path, DEPTH, photo=PHOTO, kind="npy", is_metric=False, replace=False)
+    path.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        write_depth(path, DEPTH, photo=PHOTO, kind="npy", is_metric=False, replace=False)
+    assert path.read_bytes() == b"mine"
+    assert {*tmp_path.iterdir()} == {part, path}

@@ -11,6 +11,7 @@ from PIL import Image
 import depthhub as library
 from depthhub.cli.colour_map import coloured
 from depthhub.cli.photos import open_photo
+from depthhub_cache.owner import Owner
 
 from .conftest import save_photo
 
@@ -116,6 +117,36 @@ def test_a_file_that_is_no_picture_is_reported_and_the_others_go_on(predict, tmp
     assert (failed["image"], failed["error"]["type"]) == (str(bad), "PictureError")
     assert done["output"] == str(tmp_path / "out" / "good.png")
     assert (tmp_path / "out" / "good.png").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_appears_after_the_plan_stays_unless_told(predict, tmp_path, monkeypatch, force):
+    photos = [save_photo(tmp_path / "a.jpg"), save_photo(tmp_path / "b.jpg")]
+    out = tmp_path / "out"
+    infer = library.DepthModel.infer
+
+    def slow(*args, **options):
+        if not out.exists():
+            out.mkdir()
+            (out / "a.png").write_bytes(b"mine")
+        return infer(*args, **options)
+
+    monkeypatch.setattr(library.DepthModel, "infer", slow)
+    outcome = predict(*photos, "-o", out, *(["--force"] if force else []))
+    assert outcome.code == (0 if force else 2)
+    assert ("a.png appeared meanwhile; --force" in outcome.err) == (not force)
+    assert ((out / "a.png").read_bytes() == b"mine") == (not force)
+    assert (out / "b.png").exists(), "the others go on"
+
+
+def test_what_a_killed_run_left_in_the_output_folder_goes_once(predict, photo, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    left, notes = out / f".depthhub-{Owner.current()._replace(started=1).unique_name()}.part", out / ".notes.part"
+    for path in (left, notes):
+        path.write_bytes(b"half")
+    assert predict(photo, "-o", out).code == 0
+    assert {*out.iterdir()} == {notes, out / "photo.png"}
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,10 @@ def test_the_caller_outranks_the_config_json(tmp_path: Path, cache: Path) -> Non
         ({"family": "v2-metric"}, "needs max_depth in metres"),
         ({"family": "v2", "max_depth": 20}, "belongs to family v2-metric"),
         ({"family": "v2-metric", "max_depth": -1}, "more than 0"),
+        ({"family": "v2-metric", "max_depth": 1e-320}, "more than 0"),
+        ({"family": "v2-metric", "max_depth": 10**400}, "finite"),
+        ({"max_depth": 10**5000}, "finite"),
+        ({"max_depth": float("nan")}, "finite"),
     ],
 )
 def test_a_family_that_cannot_be_is_refused(tiny: Path, cache: Path, options: dict[str, object], message: str) -> None:

@@ -6,7 +6,7 @@ Nothing is copied here. What has to be made (a cast, a joined tensor) is made on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +30,14 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 class Converted:
     """A model ready to be written: converted name -> weight, in the order of the authors' state dict.
 
-    path: of the checkpoint, for messages.
+    path: of the checkpoint, for messages. release: lets go of the memory of weights that were written.
     """
 
     path: Path
     config: ModelConfig
     recipe: Recipe
     weights: dict[str, Weight]
+    release: Callable[[], None]
 
     def dtype(self, name: str) -> str:
         """What the numbers of `name` will be: float32, float16, bfloat16 or float64."""
@@ -47,7 +48,7 @@ class Converted:
 
         Raises CheckpointError where the recipe's dtype is too small for one of its numbers.
         """
-        source = whole(self.weights[name])
+        source = whole(self.weights[name]).resolve_neg()  # a view may leave its sign to be done later
         cast = source.to(getattr(torch, self.dtype(name))).contiguous()
         if _is_narrower(cast.dtype, source.dtype):
             lost = int((torch.isinf(cast) & torch.isfinite(source)).sum()) if torch.isinf(cast).any() else 0
@@ -81,7 +82,8 @@ def convert(checkpoint: Checkpoint, recipe: Recipe) -> Converted:
     config = infer_config(_shapes(weights), recipe.build, path=checkpoint.path)
     _require_floats(weights, recipe, checkpoint.path)
     in_order = {name: weights[name] for name in original_shapes(config) if name in weights}
-    return Converted(checkpoint.path, config, recipe, DEPTHHUB.from_original(in_order, path=checkpoint.path))
+    renamed = DEPTHHUB.from_original(in_order, path=checkpoint.path)
+    return Converted(checkpoint.path, config, recipe, renamed, checkpoint.release)
 
 
 def sizes_of(checkpoint: Checkpoint) -> Sizes:

@@ -187,3 +187,5 @@ def _chunks(header: memoryview, converted: Converted, order: list[str]) -> Itera
         raw = memoryview((ctypes.c_char * size).from_address(tensor.data_ptr()))
         for start in range(0, size, CHUNK):
             yield raw[start : start + CHUNK]
+        if size >= CHUNK:
+            converted.release()

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import pickletools
-import struct
-import zipfile
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from ..errors import CheckpointError, UnsafeCheckpointError
 from .containers import LEGACY_MAGIC
+from .zipped import Member, Zipped
 
 PICKLE_LIMIT = 64 << 20
 """Bytes of a pickle: a model of 400 tensors and its optimizer's state take less than one megabyte."""
@@ -65,75 +65,49 @@ def refuse_foreign_in_legacy(path: Path) -> None:
     _require_safe_protocol(path, max(pickle.protocol for pickle in scanned))
 
 
-def refuse_foreign_in_zip(path: Path) -> None:
+class Pickle(NamedTuple):
+    """The pickle of an archive, and the folder of the archive in which it and its storages are."""
+
+    folder: str
+    content: bytes
+
+
+def safe_pickle_in(archive: Zipped) -> Pickle:
     """Raises UnsafeCheckpointError where the pickle in a zip imports more than tensors need.
 
-    Raises CheckpointError where the archive is damaged, is not torch's, or cannot be mapped.
+    Raises CheckpointError where the archive is not torch's, or its numbers are not little-endian.
     """
-    size = path.stat().st_size
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
+    path = archive.path
+    member = _only_pickle(path, archive.members)
+    pickle = Pickle(member.name.partition("/")[0], bytes(archive.bytes_of(member)))
+    scanned = _scan(BytesIO(pickle.content), path)
+    _refuse(path, scanned.imports)
+    _require_safe_protocol(path, scanned.protocol)
+    order = archive.members.get(f"{pickle.folder}/byteorder")
+    if order is not None and bytes(archive.bytes_of(order)[:8]) != b"little":
         raise CheckpointError(
-            f"{path} begins as torch.save's zip format, but is cut short or damaged: its {size} bytes end without a "
-            "readable list of members. Download it again.",
-            path=path,
-        ) from error
-    _require_stored(path, members, size)
-    with path.open("rb") as file:
-        pickle = _only_pickle(path, members)
-        scanned = _scan(BytesIO(_content(file, pickle, limit=PICKLE_LIMIT)), path)
-        _refuse(path, scanned.imports)
-        _require_safe_protocol(path, scanned.protocol)
-        for member in members:
-            if member.filename.endswith("/byteorder") and _content(file, member, limit=8) != b"little":
-                raise CheckpointError(
-                    f"{path} was written on a big-endian machine. Save it again on a little-endian one.", path=path
-                )
-
-
-def _require_stored(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-            raise CheckpointError(
-                f"{path}: its member {member.filename} is compressed or encrypted, which torch.save never does, and "
-                "which cannot be mapped. Unpack the archive if it only wraps a checkpoint; else save it anew.",
-                path=path,
-            )
-    claimed = sum(member.file_size for member in members)
-    if claimed > size:
-        raise CheckpointError(
-            f"{path} has {size} bytes, but its members claim {claimed}. It is damaged; download it again.", path=path
+            f"{path} was written on a big-endian machine. Save it again on a little-endian one.", path=path
         )
+    return pickle
 
 
-def _only_pickle(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
-    names = [member.filename for member in members]
-    if any(name.count("/") == 1 and name.endswith("/constants.pkl") for name in names):
+def _only_pickle(path: Path, members: Mapping[str, Member]) -> Member:
+    if any(name.count("/") == 1 and name.endswith("/constants.pkl") for name in members):
         raise _unsafe(path, ["TorchScript code"])
-    pickles = [m for m in members if m.filename.count("/") == 1 and m.filename.endswith("/data.pkl")]
+    pickles = [m for name, m in members.items() if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CheckpointError(
             f"{path} is a zip file, but not one that torch.save wrote, with one data.pkl: it holds {len(pickles)}. "
             "Unpack it if it only wraps a checkpoint.",
             path=path,
         )
-    if pickles[0].file_size > PICKLE_LIMIT:
+    if pickles[0].size > PICKLE_LIMIT:
         raise CheckpointError(
-            f"{path}: its pickle of {pickles[0].file_size} bytes is beyond what any checkpoint needs ({PICKLE_LIMIT}). "
+            f"{path}: its pickle of {pickles[0].size} bytes is beyond what any checkpoint needs ({PICKLE_LIMIT}). "
             f"{_RE_SAVE}",
             path=path,
         )
     return pickles[0]
-
-
-def _content(file: IO[bytes], member: zipfile.ZipInfo, *, limit: int) -> bytes:
-    """The first bytes of a stored member. Not ZipFile.read: it wants checksums, which torch may leave out."""
-    file.seek(member.header_offset)
-    name, extra = struct.unpack("<26xHH", file.read(30).ljust(30, b"\0"))
-    file.seek(member.header_offset + 30 + name + extra)
-    return file.read(min(member.file_size, limit))
 
 
 def _require_safe_protocol(path: Path, protocol: int) -> None:

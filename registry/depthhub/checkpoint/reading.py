@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +14,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .containers import container_of, is_utf8, require_utf8
+from .checksums import require_checksums
+from .containers import container_of, require_utf8
 from .layouts import Layout, detect
-from .pickles import refuse_foreign_in_legacy, refuse_foreign_in_zip
+from .pickles import refuse_foreign_in_legacy, safe_pickle_in
+from .unpickled import unpickled
 from .wrappers import unwrap
+from .zipped import Zipped
+
+
+def _nothing() -> None:
+    """What can be let go of where the file is not mapped by us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,7 @@ class Checkpoint:
     """The tensors of an original file, views of its map, under the names of `layout`.
 
     decisions: in words, what was unpacked, taken off or ignored on the way to them.
+    release: lets go of the memory of what was read, as far as it can be read again.
     The file stays mapped for as long as a tensor of it lives.
     """
 
@@ -29,44 +40,54 @@ class Checkpoint:
     layout: Layout
     tensors: dict[str, Tensor]
     decisions: tuple[str, ...]
+    release: Callable[[], None] = _nothing
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Open `path`, whatever its suffix says. No weight is read yet, unless the file is of torch.save's old format.
+    """Open `path`, whatever its suffix says, and check what its format has checksums for. Nothing is copied, unless it
+    is of torch.save's old format.
 
     Raises NotFoundError; CheckpointError where it cannot be read; UnsafeCheckpointError where it holds more than
     tensors and plain containers; UnsupportedModelError where it is another model than a plain DPT.
     """
     if sys.byteorder != "little":
         raise CheckpointError(f"{path}: big-endian machines are not supported.", path=path)
-    found = unwrap(_open(path), path=path)
+    _require_real_tensors(path)
+    opened, release = _open(path)
+    found = unwrap(opened, path=path)
     layout = detect(found.tensors, path=path)
     _require_dense(found.tensors, path)
     notes = () if layout == "original" else (f"the names are in the {layout} layout",)
-    return Checkpoint(path, layout, found.tensors, (*found.decisions, *notes))
+    return Checkpoint(path, layout, found.tensors, (*found.decisions, *notes), release)
 
 
-def _open(path: Path) -> object:
+def _open(path: Path) -> tuple[object, Callable[[], None]]:
     match container_of(path):
         case "safetensors":
             require_utf8(path)
-            return _open_safetensors(path)
+            return _open_safetensors(path), _nothing
         case "zip":
-            refuse_foreign_in_zip(path)
-            # Only a path is mapped, and torch.load opens none that is not UTF-8, and reads one that ends so as
-            # safetensors.
-            return _load(path, mapped=is_utf8(path) and not path.name.endswith(".safetensors"))
+            archive = Zipped.open(path)
+            pickle = safe_pickle_in(archive)
+            require_checksums(archive)
+            with _damage_told(path):
+                return unpickled(archive, pickle), archive.release
         case "legacy":
             refuse_foreign_in_legacy(path)
-            return _load(path, mapped=False)
+            with _damage_told(path):
+                return _load_legacy(path), _nothing
 
 
-def _load(path: Path, *, mapped: bool) -> object:
+def _load_legacy(path: Path) -> object:
+    """Apart, because torch keeps for each thread what it was told to do with all that it loads (`skip_data`)."""
+    with path.open("rb") as file, ThreadPoolExecutor(1, "depthhub-reading") as apart:
+        return apart.submit(torch.load, file, map_location="cpu", weights_only=True).result()
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
     try:
-        if mapped:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        with path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
+        yield
     except Exception as error:  # torch raises whatever its parser stumbles over
         first_line = str(error).partition("\n")[0]
         raise CheckpointError(
@@ -84,6 +105,17 @@ def _open_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} begins as a safetensors file, but is cut short or damaged ({error}). Download it again.", path=path
         ) from error
+
+
+def _require_real_tensors(path: Path) -> None:
+    """What is read becomes an entry that is shared: it must be numbers, not their description."""
+    kind = type(torch.empty(1, device="cpu"))
+    if kind is not Tensor:
+        raise CheckpointError(
+            f"{path} cannot be read here: torch was told to make a {kind.__name__} of every tensor. Load the model "
+            "outside of that (FakeTensorMode, tracing).",
+            path=path,
+        )
 
 
 def _require_dense(tensors: dict[str, Tensor], path: Path) -> None:

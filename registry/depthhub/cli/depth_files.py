@@ -6,12 +6,11 @@ A 16-bit PNG says in its text chunk `depthhub` what its numbers mean: value = of
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal, cast
 
+from ..whole_file import whole_file
 from .colour_map import coloured
 from .output import to_json
 
@@ -44,14 +43,19 @@ class Scale:
 
 
 def write_depth(
-    path: Path, depth: npt.NDArray[np.float32], *, photo: Image.Image, kind: Kind, is_metric: bool
+    path: Path, depth: npt.NDArray[np.float32], *, photo: Image.Image, kind: Kind, is_metric: bool, replace: bool
 ) -> Scale | None:
-    """Write the H x W `depth` of `photo`. Gives back the scale of a 16-bit PNG, None for the other kinds."""
+    """Write the H x W `depth` of `photo`. Gives back the scale of a 16-bit PNG, None for the other kinds.
+
+    Raises FileExistsError where `path` is there, or appears meanwhile, and is not to be replaced. What killed processes
+    have left beside it stays: see `sweep_folder`.
+    """
     import numpy as np
     from PIL import Image, PngImagePlugin
 
     if kind == "npy":
-        _write_whole(path, lambda file: np.save(file, depth))
+        with whole_file(path, replace=replace, sweep=False) as file:
+            np.save(cast(IO[bytes], file), depth)
         return None
     text = PngImagePlugin.PngInfo()
     if kind == "png16":
@@ -62,7 +66,8 @@ def write_depth(
         picture, scale = Image.fromarray(coloured(depth, is_metric=is_metric)), None
         if kind == "side-by-side":
             picture = _beside(photo, picture)
-    _write_whole(path, lambda file: picture.save(file, format="PNG", pnginfo=text))
+    with whole_file(path, replace=replace, sweep=False) as file:
+        picture.save(cast(IO[bytes], file), format="PNG", pnginfo=text)
     return scale
 
 
@@ -86,13 +91,3 @@ def _beside(photo: Image.Image, picture: Image.Image) -> Image.Image:
     both.paste(photo, (0, 0))
     both.paste(picture, (photo.width, 0))
     return both
-
-
-def _write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as file:
-            write(file)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

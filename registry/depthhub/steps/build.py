@@ -6,7 +6,6 @@ import gc
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 
@@ -81,7 +80,7 @@ def provenance_of(entry: Entry, located: Located) -> Provenance:
     made, place = Provenance.of(entry), located.place()
     if place.commit is None and (place.repo_id, place.filename) == (made.repo_id, made.filename):
         place = place._replace(commit=made.commit)
-    return replace(made, **place.to_json())
+    return made._replace(**place.to_json())
 
 
 def _require_own(header: ConvertedHeader, entry: Entry) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from .. import source as grammar
@@ -79,8 +80,10 @@ def _family(family: str | None, max_depth: float | None, source: str) -> Family 
                 f"max_depth belongs to family v2-metric; family {family} has no unit. Leave one of them out.",
                 source=source,
             )
-        if not 0 < max_depth < float("inf"):
-            raise FamilyError(f"max_depth is in metres and more than 0; got {max_depth}.", source=source)
+        if not sys.float_info.min <= max_depth <= sys.float_info.max:
+            is_short = isinstance(max_depth, float) or abs(max_depth) < 1 << 64  # Python refuses to print some others
+            found = max_depth if is_short else "an integer of many more digits"
+            raise FamilyError(f"max_depth is in metres, finite and more than 0; got {found}.", source=source)
     return family
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DepthHubError
+from ...whole_file import sweep_folder
 from ..console import Console, error_json
 from ..depth_files import Kind, Scale, Unit, write_depth
 from ..errors import PictureError, UsageError
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
         model = depthhub.from_pretrained(
             args.model, device=device, refresh=args.refresh, progress=bar.report, **source_options(args)
         )
-        results, code = _predict_all(model, jobs, kind, args.input_size, console)
+        results, code = _predict_all(model, jobs, kind, args.input_size, console, replace=args.force)
     if args.json:
         write_json(results)
     else:
@@ -106,16 +107,18 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
 
 def _predict_all(
-    model: DepthModel, jobs: Sequence[Job], kind: Kind, input_size: int, console: Console
+    model: DepthModel, jobs: Sequence[Job], kind: Kind, input_size: int, console: Console, *, replace: bool
 ) -> tuple[list[Prediction | dict[str, Any]], ExitCode]:
     """Every photograph, one after the other. One that fails is reported and the others go on."""
     results: list[Prediction | dict[str, Any]] = []
     codes = [ExitCode.DONE]
+    for folder in {job.output.parent for job in jobs}:
+        sweep_folder(folder)
     with console.progress() as bar:
         for done, job in enumerate(jobs):
             bar.count(done, len(jobs), job.photo.name)
             try:
-                results.append(_predict(model, job, kind, input_size))
+                results.append(_predict(model, job, kind, input_size, replace=replace))
             except (DepthHubError, OSError) as error:
                 failure: Exception = error
             except (MemoryError, RuntimeError) as error:  # torch tells of memory that it does not get in both ways
@@ -136,7 +139,7 @@ def _failure_of(photo: Path, error: MemoryError | RuntimeError) -> PictureError:
     return failure
 
 
-def _predict(model: DepthModel, job: Job, kind: Kind, input_size: int) -> Prediction:
+def _predict(model: DepthModel, job: Job, kind: Kind, input_size: int, *, replace: bool) -> Prediction:
     import numpy as np
 
     photo = open_photo(job.photo)
@@ -146,8 +149,10 @@ def _predict(model: DepthModel, job: Job, kind: Kind, input_size: int) -> Predic
             f"{job.photo}: the model answered with values that are not numbers; try --dtype float32.", path=job.photo
         )
     is_metric = model.config.is_metric
-    job.output.parent.mkdir(parents=True, exist_ok=True)
-    scale = write_depth(job.output, depth, photo=photo, kind=kind, is_metric=is_metric)
+    try:
+        scale = write_depth(job.output, depth, photo=photo, kind=kind, is_metric=is_metric, replace=replace)
+    except FileExistsError as error:
+        raise UsageError(f"{job.output} appeared meanwhile; --force replaces it.") from error
     return Prediction(
         image=job.photo,
         output=job.output,

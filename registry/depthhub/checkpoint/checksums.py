@@ -1,0 +1,38 @@
+"""Whether the members of an archive are the bytes that were saved: a download may be as long as it should be and yet
+hold zeros, or another version's bytes, in its middle.
+"""
+
+from __future__ import annotations
+
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+from ..errors import CheckpointError
+from .zipped import Member, Zipped
+
+_THREADS = 2
+"""zlib lets the others go on meanwhile, and two are about what a disk, or the page cache, can feed."""
+
+
+def require_checksums(archive: Zipped) -> None:
+    """Read every byte. Raises CheckpointError naming a member that is not what it was when its checksum was taken.
+
+    A checksum of 0 is none: torch leaves them out on request (`set_crc32_options(False)`), and where the numbers are
+    written later (`skip_data`).
+    """
+    checked = [member for member in archive.members.values() if member.size and member.crc32]
+
+    def is_damaged(member: Member) -> bool:
+        found = zlib.crc32(archive.bytes_of(member))
+        archive.release()
+        return found != member.crc32
+
+    with ThreadPoolExecutor(_THREADS, "depthhub-checksums") as pool:
+        damaged = [member.name for member, bad in zip(checked, pool.map(is_damaged, checked), strict=True) if bad]
+    if damaged:
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        raise CheckpointError(
+            f"{archive.path} is damaged: its member {damaged[0]}{more} has another checksum than when it was saved. A "
+            "download that was not finished, or two versions of a file in one? Download it again.",
+            path=archive.path,
+        )

@@ -1,0 +1,152 @@
+"""torch.save's zip format, member by member: one archive, its members stored as they are and where its list says.
+
+Python's zipfile reads the list, and what it forgives is refused here. Nobody else reads the archive, so that what was
+checked is what is used: torch has a reader of its own, which takes other bytes where a list is ambiguous.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import CheckpointError
+from .containers import ZIP_MAGIC
+
+_HEADER = 30
+"""Bytes before a member's name, where its content lies."""
+
+_END_MAGIC, _END = b"PK\x05\x06", 22
+_LARGE = 0xFFFFFFFF
+"""What stands for a number of more than 32 bits, which is then told elsewhere."""
+
+_IS_UTF8 = 0x800
+
+
+class Member(NamedTuple):
+    """A file in the archive: `size` bytes from `begin` on. crc32: as the list of members says."""
+
+    name: str
+    begin: int
+    size: int
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True)
+class Zipped:
+    """A mapped archive. What is written to its memory stays in this process. members: in the order in which they lie.
+
+    The file stays mapped for as long as a view of it lives.
+    """
+
+    path: Path
+    content: memoryview
+    members: dict[str, Member]
+
+    @classmethod
+    def open(cls, path: Path) -> Zipped:
+        """Raises CheckpointError where the archive is damaged, ambiguous, or cannot be mapped."""
+        try:
+            with path.open("rb") as file:
+                content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+                with zipfile.ZipFile(file) as archive:
+                    listed, start = archive.infolist(), archive.start_dir
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
+            raise CheckpointError(
+                f"{path} begins as torch.save's zip format, but is cut short or damaged: its {path.stat().st_size} "
+                f"bytes have no readable list of members ({error}). Download it again.",
+                path=path,
+            ) from error
+        _require_stored(listed, len(content), path)
+        listed.sort(key=lambda info: info.header_offset)
+        _require_one_archive(listed, start, content, path)
+        opened = cls(path, content, {})
+        for info in listed:
+            member = _member(info, content, path)
+            _require_new(member, opened)
+            opened.members[member.name] = member
+            opened.release()  # to look at a few bytes may bring in half a megabyte
+        _require_apart(list(opened.members.values()), [*(info.header_offset for info in listed[1:]), start], path)
+        return opened
+
+    def bytes_of(self, member: Member) -> memoryview:
+        return self.content[member.begin : member.begin + member.size]
+
+    def release(self) -> None:
+        """Let go of the pages that were read, which the system has and gives again: memory does not grow with the file.
+
+        What was written to this memory would be lost; nobody here does.
+        """
+        mapped = self.content.obj
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _require_stored(listed: list[zipfile.ZipInfo], size: int, path: Path) -> None:
+    for info in listed:
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.compress_size != info.file_size:
+            raise CheckpointError(
+                f"{path}: its member {info.filename} is compressed or encrypted, which torch.save never does, and "
+                "which cannot be mapped. Unpack the archive if it only wraps a checkpoint; else save it anew.",
+                path=path,
+            )
+    claimed = sum(info.file_size for info in listed)
+    if claimed > size:
+        raise CheckpointError(
+            f"{path} has {size} bytes, but its members claim {claimed}. It is damaged; download it again.", path=path
+        )
+
+
+def _require_one_archive(listed: list[zipfile.ZipInfo], start: int, content: memoryview, path: Path) -> None:
+    """From the first byte on. zipfile looks for the list from the file's end, and forgives what stands before."""
+    tail = bytes(content[-(_END + _LARGEST_COMMENT) :])
+    [said] = struct.unpack_from("<I", tail.ljust(len(tail) + _END, b"\0"), tail.rfind(_END_MAGIC) + 16)
+    if not listed or listed[0].header_offset != 0 or said not in (start, _LARGE):
+        raise CheckpointError(
+            f"{path} is not one zip archive from its first byte to its last: two files were joined, or its list of "
+            "members is not where it says. Download it again.",
+            path=path,
+        )
+
+
+_LARGEST_COMMENT = 0xFFFF
+
+
+def _member(info: zipfile.ZipInfo, content: memoryview, path: Path) -> Member:
+    """Where the member lies, by its own header there, which must not contradict the list.
+
+    A size of 0 contradicts nothing: torch writes headers before it knows sizes.
+    """
+    at = info.header_offset
+    head = bytes(content[at : at + _HEADER]).ljust(_HEADER, b"\0")
+    magic, *sizes, name, extra = struct.unpack("<4s14xIIHH", head)
+    begin = at + _HEADER + name + extra
+    said = bytes(content[at + _HEADER : at + _HEADER + name])
+    listed = info.orig_filename.encode("utf-8" if info.flag_bits & _IS_UTF8 else "cp437")
+    if magic != ZIP_MAGIC or said != listed or not set(sizes) <= {0, info.file_size, _LARGE}:
+        raise CheckpointError(
+            f"{path} is damaged: its member {info.filename} is not where the list of members says. A download that "
+            "was not finished, or two versions of a file in one? Download it again.",
+            path=path,
+        )
+    return Member(info.filename, begin, info.file_size, info.CRC)
+
+
+def _require_new(member: Member, archive: Zipped) -> None:
+    if member.name in archive.members:
+        raise CheckpointError(
+            f"{archive.path} has two members of one name. It is damaged; download it again.", path=archive.path
+        )
+
+
+def _require_apart(members: list[Member], ends: list[int], path: Path) -> None:
+    """ends: where the next member begins, in the same order."""
+    for member, end in zip(members, ends, strict=True):
+        if member.begin + member.size > end:
+            raise CheckpointError(
+                f"{path}: its member {member.name} reaches into what follows. It is damaged; download it again.",
+                path=path,
+            )

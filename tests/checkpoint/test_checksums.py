@@ -1,0 +1,58 @@
+"""What was saved is what is read: the length of a file is no proof of it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from depthhub.checkpoint.reading import read_checkpoint
+from depthhub.errors import CheckpointError
+from depthhub.testing import make_checkpoint
+
+from .states import golden_shapes, same_bits, state_dict
+
+
+def largest_in(path: Path) -> zipfile.ZipInfo:
+    with zipfile.ZipFile(path) as archive:
+        return max(archive.infolist(), key=lambda info: info.file_size)
+
+
+@pytest.mark.parametrize("damage", [bytes(1 << 16), b"?"], ids=["zeros", "one byte"])
+def test_a_member_that_was_damaged_inside_is_named(tmp_path: Path, tiny: Path, damage: bytes) -> None:
+    member = largest_in(tiny)
+    content = bytearray(tiny.read_bytes())
+    at = member.header_offset + member.file_size // 2
+    content[at : at + len(damage)] = damage
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"its member {member.filename} has another checksum") as caught:
+        read_checkpoint(tmp_path / "weights.pth")
+    assert "Download it again" in str(caught.value)
+    assert caught.value.path == tmp_path / "weights.pth"
+
+
+def test_a_file_of_two_versions_is_refused(tmp_path: Path, tiny: Path) -> None:
+    """A download that was resumed after the file had changed: same places, same sizes, other numbers."""
+    old, new = tiny.read_bytes(), make_checkpoint(tmp_path / "new.pth", seed=1).read_bytes()
+    assert len(old) == len(new)
+    half = len(old) // 2
+    (tmp_path / "weights.pth").write_bytes(old[:half] + new[half:])
+    with pytest.raises(CheckpointError, match=r"archive/data/\d+ \(and \d+ more\) has another checksum"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+def test_numbers_that_were_written_after_their_archive_are_read(tmp_path: Path) -> None:
+    """Room is made for them first: only the pickle has a checksum then."""
+    state = {key: tensor.clone() for key, tensor in state_dict(golden_shapes("v2-tiny")).items()}
+    path = tmp_path / "weights.pth"
+    with torch.serialization.skip_data():
+        torch.save(state, path)
+    reader = torch._C.PyTorchFileReader(str(path))
+    with path.open("r+b") as file:
+        for number, tensor in enumerate(state.values()):
+            file.seek(reader.get_record_offset(f"data/{number}"))
+            file.write(tensor.numpy().tobytes())
+    tensors = read_checkpoint(path).tensors
+    assert all(same_bits(tensors[key], state[key]) for key in state)
