@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -191,3 +193,27 @@ def test_what_a_file_says_of_itself_is_read_without_torch(converted: Path) -> No
     )
     answer = subprocess.run([sys.executable, "-c", code, str(converted)], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda facts: {**facts, "data_offsets": [offset - 64 for offset in facts["data_offsets"]]},
+        lambda facts: {**facts, "shape": [-1, *facts["shape"][1:]]},
+        lambda facts: {**facts, "shape": [*facts["shape"], 2]},
+        lambda facts: {**facts, "data_offsets": facts["data_offsets"][::-1]},
+    ],
+    ids=["into the header", "any shape", "more than there is", "backwards"],
+)
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_tensor_that_is_said_to_lie_where_none_can_is_an_error(
+    converted: Path, tmp_path: Path, forge: Callable[[dict[str, Any]], dict[str, Any]], mapped: bool
+) -> None:
+    start, found = raw_header(converted)
+    header: dict[str, Any] = dict(found)
+    first = min((name for name in header if name != "__metadata__"), key=lambda name: header[name]["data_offsets"])
+    text = json.dumps({**header, first: forge(header[first])}).encode()
+    path = tmp_path / "forged.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + converted.read_bytes()[start:])
+    with pytest.raises(CheckpointError, match="cannot have the bytes"):
+        read_converted(path, mapped=mapped)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from depthhub import (
     CatalogError,
@@ -312,6 +313,7 @@ def test_an_entry_that_claims_to_be_too_large_for_any_memory_is_made_again(tiny:
     "options",
     [
         {"device": "banana"},
+        {"device": b"cpu"},
         {"device": "meta"},
         {"device": "cuda:99"},
         {"dtype": "int8"},
@@ -328,6 +330,13 @@ def test_an_option_that_cannot_be_is_refused_before_anything_is_done(
         from_pretrained(tiny, **{"family": "v2-metric", "cache_dir": cache, "max_depth": 20, **options})
     assert caught.value.option in options
     assert not cache.exists()
+
+
+def test_a_hit_where_torch_makes_no_real_tensors_is_one_clear_error(tiny: Path, cache: Path) -> None:
+    prewarm([tiny], family="v2", cache_dir=cache)
+    with FakeTensorMode(), pytest.raises(OptionError, match="FakeTensor"):
+        from_pretrained(tiny, family="v2", cache_dir=cache)
+    assert golden_difference(from_pretrained(tiny, family="v2", cache_dir=cache), "v2-tiny") <= 1e-4
 
 
 def test_cpu_zero_is_the_cpu(tiny: Path, cache: Path) -> None:

@@ -136,23 +136,23 @@ def _places_in(file: FileIO) -> tuple[dict[str, str], list[Place]]:
         raise ValueError(f"it announces a header of {length:,} bytes")
     header = json.loads(file.read(length))
     metadata, places = header.pop("__metadata__", {}), list(_places(header, 8 + length))
-    for name, dtype, shape, begin, end in places:
-        if end - begin != math.prod(shape) * dtype.itemsize:
-            raise ValueError(f"{name} of shape {shape} has {end - begin:,} bytes")
-        if end > size:
-            raise ValueError(f"it ends after {size:,} bytes, and {name} at {end:,}")
+    for place in places:
+        if place.end > size:
+            raise ValueError(f"it ends after {size:,} bytes, and {place.name} at {place.end:,}")
     return metadata, places
 
 
 def _places(header: dict[str, Any], data: int) -> Iterator[Place]:
-    """data: where the numbers begin, in bytes from the beginning of the file."""
+    """data: where the numbers begin, in bytes from the beginning of the file. Raises ValueError where none can lie."""
     import torch
 
     dtypes = {code: getattr(torch, name) for name, (code, _) in _DTYPES.items()}
     for name, facts in header.items():
         if not name.startswith(UNUSED):
-            begin, end = facts["data_offsets"]
-            yield Place(name, dtypes[facts["dtype"]], facts["shape"], data + begin, data + end)
+            (begin, end), shape, dtype = facts["data_offsets"], facts["shape"], dtypes[facts["dtype"]]
+            if begin < 0 or min(shape, default=0) < 0 or end - begin != math.prod(shape) * dtype.itemsize:
+                raise ValueError(f"{name} of shape {shape} cannot have the bytes from {begin:,} to {end:,}")
+            yield Place(name, dtype, shape, data + begin, data + end)
 
 
 def bytes_of(converted: Converted) -> int:

@@ -26,13 +26,18 @@ from .request import Request
 
 def usable_device(device: torch.device | str) -> str:
     """The name of `device`. Raises OptionError where there is no such device here."""
+    if not isinstance(device, str | int | torch.device):
+        raise OptionError(f"device is a name such as 'cpu'; got {device!r}.", option="device", value=device)
     try:
         found = torch.device(device)
-        torch.empty(0, device=found)
+        kind = type(torch.empty(0, device=found))
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         first_line = str(error).partition("\n")[0]
         message = f"device {device!r} cannot be used here: {first_line}"
         raise OptionError(message, option="device", value=device) from error
+    if kind is not torch.Tensor:
+        message = f"torch was told to make a {kind.__name__} of every tensor. Load the model outside of that."
+        raise OptionError(message, option="device", value=device)
     if found.type == "meta":
         raise OptionError("device 'meta' holds no numbers: nothing loads to it.", option="device", value=device)
     return "cpu" if found.type == "cpu" else str(found)
