@@ -90,7 +90,10 @@ _ROOMS = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'depthhub' has no attribute {name!r}")
-    value = getattr(import_module(f".{_ROOMS.get(name, 'errors')}", __name__), name)
+    from .garbage import collection_paused
+
+    with collection_paused():
+        value = getattr(import_module(f".{_ROOMS.get(name, 'errors')}", __name__), name)
     globals()[name] = value
     return value
 

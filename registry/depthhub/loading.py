@@ -21,6 +21,7 @@ from depthhub_cache.leases import Lease
 from depthhub_cache.store import Store
 
 from .errors import BrokenEntryError
+from .garbage import collection_paused
 from .progress import Progress, Report
 from .steps.decide import decide
 from .steps.find import find_sound, want
@@ -83,7 +84,8 @@ def from_pretrained(
         verify=verify,
         progress=progress,
     )
-    from .steps.build import usable_device
+    with collection_paused():
+        from .steps.build import usable_device
 
     return _opened(request, request.settings.open_store(), usable_device(device))
 

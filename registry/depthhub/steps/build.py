@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 
@@ -17,6 +15,7 @@ from ..checkpoint.converted import read_converted
 from ..checkpoint.header import ConvertedHeader
 from ..depth_model import DepthModel
 from ..errors import CheckpointError, OptionError
+from ..garbage import collection_paused
 from ..model.assign import AssignError, assign
 from ..model.config import ModelConfig
 from ..provenance import Provenance
@@ -91,17 +90,3 @@ def provenance_of(entry: Entry, located: Located) -> Provenance:
 def _require_own(header: ConvertedHeader, entry: Entry) -> None:
     if make_key(header.content_hash, header.recipe.to_json()) != entry.key:
         raise CheckpointError("its weights are those of another entry", path=entry.weights)
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """No garbage collection for a moment. A few thousand modules and tensors that all stay would set off a full one,
-    which walks everything that torch has imported: 100 ms to load a model in 10.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
