@@ -38,6 +38,19 @@ def rewritten(source: Path, target: Path, *, without: str = "", halved: str = ""
     return target
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_tensor_that_was_saved_without_its_numbers_is_not_given_others(
+    tmp_path: Path, state: dict[str, Tensor], dtype: torch.dtype
+) -> None:
+    """As a sharded training does it that frees what it gathered; what the memory holds would be the numbers."""
+    freed = {key: tensor.to(dtype, copy=True) for key, tensor in state.items()}
+    freed["pretrained.norm.weight"].untyped_storage().resize_(0)
+    path = tmp_path / "freed.pth"
+    torch.save({"model": freed, "optimizer": {"state": torch.zeros(200_000)}}, path)
+    with pytest.raises(CheckpointError, match="has 0 bytes, and a tensor of it"):
+        read_checkpoint(path)
+
+
 def test_a_record_that_is_shorter_than_said_does_not_go_on_in_the_next_one(
     tmp_path: Path, state: dict[str, Tensor]
 ) -> None:

@@ -18,7 +18,10 @@ from .zipped import Zipped
 
 def unpickled(archive: Zipped, pickle: Pickle) -> object:
     """What torch.save was given. Raises whatever the unpickler stumbles over."""
-    return _Unpickler(archive, pickle).load()  # type: ignore[no-untyped-call]
+    unpickler = _Unpickler(archive, pickle)
+    found: object = unpickler.load()  # type: ignore[no-untyped-call]
+    unpickler.require_nothing_grown()
+    return found
 
 
 class _Unpickler(_weights_only_unpickler.Unpickler):
@@ -40,6 +43,15 @@ class _Unpickler(_weights_only_unpickler.Unpickler):
         if storage.nbytes() != count * dtype.itemsize:
             raise ValueError(f"its record {key} has {storage.nbytes()} bytes, and not {count} numbers of {dtype}")
         return torch.TypedStorage(wrap_storage=storage, dtype=dtype, _internal=True)  # type: ignore[no-untyped-call]
+
+    def require_nothing_grown(self) -> None:
+        """A tensor that was saved when its numbers were freed has a shape and an empty record. torch makes room for it,
+        and what the memory holds there would be its numbers.
+        """
+        for key, storage in self._storages.items():
+            size = self._archive.members[f"{self._prefix}{key}"].size
+            if storage.nbytes() != size:
+                raise ValueError(f"its record {key} has {size} bytes, and a tensor of it {storage.nbytes()}")
 
     def _record(self, key: str) -> torch.UntypedStorage:
         member = self._archive.members.get(f"{self._prefix}{key}")
