@@ -18,6 +18,7 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
+from . import record
 from .exchange import exchange
 from .refusal import refusals
 
@@ -226,17 +227,21 @@ def _share_with_the_group(path: Path, bits: int) -> None:
 
 
 def _take_apart(folder: Path, to: Path) -> None:
-    """Move a folder that only its files can leave: a union mount keeps the folders of its lower layers in place."""
+    """Move a folder that only its files can leave: a union mount keeps the folders of its lower layers in place.
+
+    The record goes last. Where the way back fails too, it still lies in its place, and says what is missing beside it.
+    """
     to.mkdir()
     moved: list[Path] = []
     try:
-        for path in sorted(folder.iterdir()):  # the record first: without it the rest is no entry
+        for path in sorted(folder.iterdir(), key=lambda path: (path.name == record.FILE_NAME, path.name)):
             path.rename(to / path.name)
             moved.append(path)
     except OSError:
         for path in moved:
-            (to / path.name).rename(path)
-        to.rmdir()
+            with suppress(OSError):  # each for itself, and none in the place of the error that led here
+                (to / path.name).rename(path)
+        remove_empty_folder(to)
         raise
     with suppress(OSError):
         folder.rmdir()

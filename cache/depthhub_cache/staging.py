@@ -80,11 +80,12 @@ class StagedFile:
             self._syncing, self._synced = self._threads().submit(os.fsync, self._file.fileno()), self.size
 
     def _require_synced(self) -> None:
-        """Wait for the disk; an error that the system told once is told on, for it may not tell it again."""
-        syncing, self._syncing = self._syncing, None
-        if syncing is not None:
+        """Wait for the disk. What it refused once stays refused: Linux tells such an error once, and a later sync that
+        succeeds proves nothing.
+        """
+        if self._syncing is not None:
             with refusals(self.path):
-                syncing.result()
+                self._syncing.result()
 
     def _threads(self) -> ThreadPoolExecutor:
         from concurrent.futures import ThreadPoolExecutor  # only a large file needs it
@@ -101,15 +102,14 @@ class StagedFile:
         with refusals(self.path):
             self._file.seek(0)
             self._file.truncate()
-        self.size = 0
+        self.size = self._synced = 0
         self._digest = hashlib.sha256()
 
     def finish(self) -> None:
-        """Bring it to the disk and close it. Only a finished file can be published."""
+        """Bring it to the disk and close it. Only a finished file can be published, and none that the disk refused."""
         self._require_synced()
-        with refusals(self.path):
+        with refusals(self.path), self._file:
             os.fsync(self._file.fileno())
-            self._file.close()
         self.finished = True
 
     def close(self) -> None:

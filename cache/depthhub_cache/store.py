@@ -405,7 +405,9 @@ class Store:
 
     def _published(self, made: Record) -> Entry:
         folder = self._own.entry_folder(made.key)
-        return Entry(made.key, folder, folder / made.weights, made, identity_of(folder) or (0, ""))
+        identity = identity_of(folder) or (0, "")
+        self._distrusted.discard((folder, identity))  # by a coarse clock, what was distrusted may have had the same
+        return Entry(made.key, folder, folder / made.weights, made, identity)
 
     def _is_bad(self, folder: Path, key: Key) -> bool:
         from .verification import is_broken

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depthhub_cache import staging
 from depthhub_cache.errors import CacheNotWritableError
 from depthhub_cache.staging import StagedFile, Staging
 from depthhub_cache.store import Store
@@ -44,6 +48,63 @@ def test_large_and_strangely_shaped_memory_is_written_whole(store: Store) -> Non
             assert staged.write(memoryview(b"").cast("B")) == 0
         assert staged.path.read_bytes() == data
         assert staged.sha256() == hash_of(data)
+
+
+def test_what_the_disk_refused_once_can_never_be_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux tells an error of writing back once: the next sync succeeds, whatever was lost."""
+    monkeypatch.setattr(staging, "_SYNCED", 1 << 20)
+    sync, calls = os.fsync, list[int]()
+
+    def failing_once(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing_once)
+    staged = StagedFile(tmp_path / "file")
+    staged.write(bytes(8 << 20))
+    for attempt in (staged.finish, lambda: staged.write(bytes(2 << 20)), staged.restart, staged.finish):
+        with suppress(CacheNotWritableError):
+            attempt()
+        assert not staged.finished
+    with pytest.raises(CacheNotWritableError, match="Input/output error"):
+        staged.finish()
+    assert len(calls) == 1, "it was told while more was written"
+    staged.close()
+
+
+def test_a_last_sync_that_failed_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged = StagedFile(tmp_path / "file")
+    staged.write(b"small")
+
+    def failing(descriptor: int) -> None:
+        monkeypatch.undo()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(CacheNotWritableError, match="Input/output error"):
+        staged.finish()
+    with pytest.raises(ValueError, match="closed file"):
+        staged.finish()
+    assert not staged.finished
+
+
+def test_what_is_written_after_a_restart_is_brought_to_the_disk_meanwhile_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "_SYNCED", 2 << 20)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    staged = StagedFile(tmp_path / "file")
+    for size in (16, 8):
+        synced.clear()
+        for _ in range(size):
+            staged.write(bytes(1 << 20))
+            time.sleep(0.01)
+        assert synced
+        staged.restart()
+    staged.close()
 
 
 def test_a_staged_file_never_takes_over_what_is_there(tmp_path: Path) -> None:

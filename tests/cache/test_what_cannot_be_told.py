@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ from depthhub_cache import disk, verification
 from depthhub_cache.bundles.packing import export_bundle
 from depthhub_cache.bundles.unpacking import import_bundle
 from depthhub_cache.collection import Budget
-from depthhub_cache.errors import BrokenEntryError
+from depthhub_cache.errors import BrokenEntryError, CacheNotWritableError
 from depthhub_cache.reading import is_there, listed
+from depthhub_cache.record import Record
 from depthhub_cache.store import Store
 
 from .samples import files_under, key_of, publish, weights_of
@@ -93,6 +96,83 @@ def test_an_entry_made_again_is_trusted_whatever_its_inode_is(tmp_path: Path) ->
     found = store.get(first.key)
     assert found is not None
     assert found.identity == second.identity
+
+
+@pytest.fixture
+def clock_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is published has one time, as where a file system's clock is coarse: equal records have equal dates."""
+    gather = disk.gather
+
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Noon:
+            return cls(2026, 1, 1, 12, tzinfo=tz)
+
+    def dated(folder: Path, files: dict[str, Path]) -> None:
+        gather(folder, files)
+        os.utime(folder / "entry.json", (0, 0))
+
+    monkeypatch.setattr("depthhub_cache.store.datetime", Noon)
+    monkeypatch.setattr(disk, "gather", dated)
+
+
+@pytest.mark.usefixtures("clock_that_stands_still")
+@pytest.mark.parametrize("is_in_the_way", [False, True])
+def test_what_is_made_again_within_a_tick_of_the_clock_is_not_passed_by(store: Store, is_in_the_way: bool) -> None:
+    first = publish(store, "vits")
+    if is_in_the_way:
+        (store.root / "v1" / "quarantine").write_text("nothing can be set aside here")
+    store.distrust(first, "a bit was flipped")
+    assert store.get(first.key) is None
+    second = publish(store, "vits")
+    assert second.identity == first.identity, "the case that is tested"
+    found = store.get(first.key)
+    assert found is not None
+    assert found.weights.samefile(second.weights)
+
+
+@pytest.mark.usefixtures("clock_that_stands_still")
+def test_what_cannot_be_made_again_stays_distrusted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = publish(store, "vits")
+    (store.root / "v1" / "quarantine").write_text("nothing can be set aside here")
+    store.distrust(first, "a bit was flipped")
+    monkeypatch.setattr(disk, "exchange", lambda one, other: False)
+    with pytest.raises(CacheNotWritableError):
+        publish(store, "vits")
+    assert store.get(first.key) is None
+
+
+@pytest.mark.parametrize(
+    ("stuck", "lost"),
+    [("entry.json", "weights.safetensors"), ("weights.safetensors", "entry.json"), ("weights.safetensors", "a")],
+)
+def test_an_entry_that_can_neither_be_taken_away_nor_put_back_keeps_its_record(
+    store: Store, stuck: str, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a union mount, whose folders only their files can leave, on a disk that fails: on the way and back."""
+    entry = publish(store, "vits")
+    for name in ("a", "b"):
+        (entry.path / name).touch()
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path == entry.path:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
+        if path == entry.path / stuck or target == entry.path / lost:
+            raise OSError(errno.EIO, f"{path.name} cannot be moved", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(CacheNotWritableError, match=f"{stuck} cannot be moved"):
+        store.remove(entry.key)
+    monkeypatch.undo()
+    assert Record.parse((entry.path / "entry.json").read_bytes()) == entry.record
+    assert (entry.path / "b").exists(), "one that cannot be put back keeps no other from its place"
+    if lost == "weights.safetensors":
+        with pytest.raises(BrokenEntryError, match=r"weights.safetensors is missing"):
+            store.verify(entry.key, deep=True)
+        assert publish(store, "vits", maker="second").record.about["maker"] == "second"
+    store.verify(entry.key, deep=True)
 
 
 def test_a_removal_that_the_system_cannot_make_last_is_done_all_the_same(
