@@ -59,6 +59,62 @@ def test_a_file_converted_and_inverted_is_the_original_state_dict(tmp_path: Path
     assert all(same_bits(restored[key], tensor) for key, tensor in checkpoint.tensors.items())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_the_process_told_its_processor_of_the_smallest_numbers_changes_no_byte(
+    tmp_path: Path, dtype: Dtype
+) -> None:
+    """Nor what torch's other threads were told when they began: they are not told again."""
+    small = {key: tensor * 1e-45 for key, tensor in state_dict(golden_shapes("v2-tiny"), torch.float64).items()}
+    assert max(tensor.numel() for tensor in small.values()) > 1 << 15, "else one thread would do it all"
+    torch.save(small, path := tmp_path / "small.pth")
+    code = """
+import hashlib, sys, torch
+from pathlib import Path
+from tests.checkpoint.test_convert import converted_bytes
+from depthhub.checkpoint.recipe import Recipe
+from depthhub.model.config import Build
+for told in map(int, sys.argv[3]):
+    torch.set_flush_denormal(bool(told))
+    torch.ones(1 << 20).mul_(2)  # the other threads begin now
+print(hashlib.sha256(converted_bytes(Path(sys.argv[1]), Recipe(Build("v2"), sys.argv[2]))).hexdigest())
+"""
+    root = Path(__file__).parents[2]
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(path), dtype, told], cwd=root, capture_output=True, text=True, check=True
+        ).stdout
+        for told in ("0", "1", "10", "01")
+    ]
+    assert len(answers[0].strip()) == 64
+    assert set(answers) == {answers[0]}
+    expected = {name: converted.to(getattr(torch, dtype)) for name, converted in small.items()}
+    (tmp_path / "out").write_bytes(content := converted_bytes(path, Recipe(Build("v2"), dtype)))
+    assert hashlib.sha256(content).hexdigest() == answers[0].strip()
+    restored = invert(load_file(tmp_path / "out"), path=tmp_path)
+    assert all(same_bits(restored[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize("container", ["pth", "safetensors"])
+def test_weights_that_were_never_written_are_refused(tmp_path: Path, container: str) -> None:
+    path = make_checkpoint(tmp_path / "weights", container=container)  # type: ignore[arg-type]
+    if container == "pth":
+        state = read_checkpoint(path).tensors
+        with torch.serialization.skip_data():
+            torch.save({"model": state}, path := tmp_path / "skipped.pth")
+    else:
+        start = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+        path.write_bytes(path.read_bytes()[:start] + bytes(path.stat().st_size - start))
+    with pytest.raises(CheckpointError, match=r"all numbers of its 183 tensors are 0: .* Save it again without"):
+        converted_bytes(path)
+
+
+@pytest.mark.parametrize("number", [1e-45, -1e-45, float("nan")])
+def test_one_number_is_enough_of_a_model(number: float) -> None:
+    state = {key: torch.zeros_like(tensor) for key, tensor in state_dict(golden_shapes("v2-tiny")).items()}
+    state["depth_head.scratch.output_conv2.2.bias"][0] = number
+    assert convert(in_memory(state), V2).config.width == 128
+
+
 @pytest.mark.parametrize(
     "how",
     [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from depthhub.checkpoint.account import compact
 from depthhub.checkpoint.pattern import Pattern
 from depthhub.checkpoint.rules import DEPTHHUB, DISTILL, TRANSFORMERS, convert, invert
+from depthhub.checkpoint.table import Table
 from depthhub.errors import UnknownKeysError
 from depthhub.testing.layouts import names_in
 from depthhub.testing.shapes import Size, original_shapes
@@ -153,6 +154,19 @@ def test_parts_that_do_not_fit_are_reported_on_the_way_back() -> None:
     with pytest.raises(UnknownKeysError) as caught:
         invert(parts, path=PATH)
     assert "imgencoder.posenc.base_patch_embedding" in caught.value.misshapen[0]
+
+
+@pytest.mark.parametrize(("table", "lengths"), [(TRANSFORMERS, (0, 6, 3)), (DEPTHHUB, (2, 4))], ids=["thirds", "first"])
+def test_parts_that_would_be_cut_elsewhere_are_reported_on_the_way_back(table: Table, lengths: tuple[int, ...]) -> None:
+    """Their sum is right, so that no shape would tell."""
+    if table is TRANSFORMERS:
+        others = table.of_original("pretrained.blocks.0.attn.qkv.weight").others  # type: ignore[union-attr]
+        parts = {other: torch.zeros(length, 3) for other, length in zip(others, lengths, strict=True)}
+    else:
+        others = table.of_original("pretrained.pos_embed").others  # type: ignore[union-attr]
+        parts = {other: torch.zeros(1, length, 3) for other, length in zip(others, lengths, strict=True)}
+    with pytest.raises(UnknownKeysError, match=f"the parts have the lengths {', '.join(map(str, lengths))}"):
+        table.to_original(parts, path=PATH)
 
 
 def test_a_position_embedding_that_cannot_be_cut_is_reported() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,54 @@ def test_the_same_weights_under_two_names_are_no_riddle(state: dict[str, Tensor]
     found = unwrap({"model": state, "ema": copy}, path=PATH)
     assert is_whole(found.tensors, state)
     assert "passed over 'ema', which holds the same tensors" in found.decisions
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "wrapped"),
+    [
+        ("ema", "ema", lambda state: {"n_averaged": torch.tensor(3), **prefixed("module.", state)}),
+        ("ema", "ema", lambda state: {"criterion.w": torch.ones(1), **prefixed("module.net.", state)}),
+        ("ema", "ema", lambda state: {"loss.head.w": torch.ones(1), **prefixed("net.backbone.", state)}),
+        ("ema", "ema", lambda state: {key.replace("pretrained.", "pretrained.module."): t for key, t in state.items()}),
+        ("ema", "ema", lambda state: {(f"a.{key}" if "head" in key else f"b.{key}"): t for key, t in state.items()}),
+        ("ema", "ema.0", lambda state: [state]),
+        (0, "0", lambda state: state),
+    ],
+    ids=["averaged", "with a loss", "like another model", "wrapped inside", "in two parts", "in a list", "by number"],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_could_be_a_model_of_ours_is_not_passed_over(
+    state: dict[str, Tensor], name: object, place: str, wrapped: Callable[[dict[str, Tensor]], object], is_first: bool
+) -> None:
+    other = wrapped({key: tensor + 1 for key, tensor in state.items()})
+    saved = {name: other, "model": state} if is_first else {"model": state, name: other}
+    both = f"'{place}' and 'model'" if is_first else f"'model' and '{place}'"
+    with pytest.raises(CheckpointError, match=f"holds 2 different sets of weights, under {both}. Save the one that"):
+        unwrap(saved, path=PATH)
+
+
+def test_torchs_own_average_of_a_model_is_a_riddle_beside_it(state: dict[str, Tensor], tmp_path: Path) -> None:
+    net = torch.nn.ParameterDict({key.replace(".", "_"): tensor for key, tensor in state.items()})
+    averaged = torch.optim.swa_utils.AveragedModel(net).state_dict()
+    names = dict(zip([key.replace(".", "_") for key in state], state, strict=True))
+    renamed = {".".join(names.get(part, part) for part in key.split(".")): t for key, t in averaged.items()}
+    assert {"n_averaged", "module.pretrained.cls_token"} <= renamed.keys()
+    torch.save({"model": state, "model_ema": renamed}, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match="under 'model' and 'model_ema'"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+def test_another_model_that_is_known_is_passed_over_by_its_name(state: dict[str, Tensor]) -> None:
+    other = {"model.backbone.pretrained.norm.weight": torch.zeros(3), "model.head.norm.weight": torch.zeros(3)}
+    found = unwrap({"teacher": other, "student": state}, path=PATH)
+    assert is_whole(found.tensors, state)
+    assert "passed over 'teacher', which is Depth-Anything-3" in found.decisions
+
+
+def test_a_model_in_a_list_is_found(state: dict[str, Tensor]) -> None:
+    found = unwrap({"models": [state, 7], "step": 9}, path=PATH)
+    assert is_whole(found.tensors, state)
+    assert found.decisions == ("took the 183 tensors under 'models.0'", "ignored 'step' (int), 1 (int)")
 
 
 def test_weights_of_something_else_are_passed_over(state: dict[str, Tensor]) -> None:

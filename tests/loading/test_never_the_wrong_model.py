@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import mmap
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,8 +29,11 @@ from depthhub import (
     prewarm,
     resolve,
 )
+from depthhub.catalog.file import read_catalog
 from depthhub.checkpoint.header import ConvertedHeader, read_header
+from depthhub.checkpoint.hints import build_from_config_json
 from depthhub.conversion import convert_file
+from depthhub.model.config import Build
 from depthhub.progress import Progress
 from depthhub.steps.hub_file import ref_name
 from depthhub.steps.request import Request
@@ -461,3 +466,22 @@ def test_a_converted_file_whose_config_is_not_that_of_its_recipe_is_refused(
         pytest.skip("that is what it is")
     with pytest.raises(CheckpointError, match="damaged, or of another version"):
         ConvertedHeader.in_metadata({"depthhub": json.dumps({**facts, "config": config})}, path=entry.weights)
+
+
+@pytest.mark.parametrize("depth", [5e-324, math.nextafter(sys.float_info.min, 0)])
+def test_no_door_takes_a_maximum_depth_that_is_0_to_some_processors(
+    tmp_path: Path, tiny: Path, cache: Path, depth: float
+) -> None:
+    with pytest.raises(FamilyError, match="more than 0"):
+        from_pretrained(tiny, family="v2-metric", max_depth=depth, cache_dir=cache)
+    with pytest.raises(ValueError, match="more than 0"):
+        Build.from_json({"family": "v2-metric", "max_depth": depth})
+    metric = {"family": "v2-metric", "taps": "spread", "activation": "sigmoid", "max_depth": depth}
+    with pytest.raises(CatalogError, match="more than 0"):
+        read_catalog(
+            write_catalog(tmp_path / "catalog.json", checkpoint("x", repo_id="o/r", filename="f", build=metric))
+        )
+    config = transformers_config("tiny", family="v2-metric", max_depth=20)
+    assert build_from_config_json(config) == Build("v2-metric", 20)
+    assert build_from_config_json({**config, "max_depth": depth}) is None
+    assert Build("v2-metric", sys.float_info.min).max_depth == sys.float_info.min

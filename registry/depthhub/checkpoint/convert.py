@@ -5,6 +5,7 @@ Nothing is copied here. What has to be made (a cast, a joined tensor) is made on
 
 from __future__ import annotations
 
+import ctypes
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..model.config import ModelConfig
+from .cast import cast
 from .joined import Weight, whole
 from .layouts import TABLES
 from .reading import Checkpoint
@@ -49,12 +51,12 @@ class Converted:
         Raises CheckpointError where the recipe's dtype is too small for one of its numbers.
         """
         source = whole(self.weights[name]).resolve_neg()  # a view may leave its sign to be done later
-        cast = source.to(getattr(torch, self.dtype(name))).contiguous()
-        if _is_narrower(cast.dtype, source.dtype):
-            lost = int((torch.isinf(cast) & torch.isfinite(source)).sum()) if torch.isinf(cast).any() else 0
+        made = cast(source, getattr(torch, self.dtype(name)))
+        if _is_narrower(made.dtype, source.dtype):
+            lost = int((torch.isinf(made) & torch.isfinite(source)).sum()) if torch.isinf(made).any() else 0
             if lost:
                 raise self._overflow(name, source, lost)
-        return cast
+        return made
 
     def _overflow(self, name: str, source: Tensor, lost: int) -> CheckpointError:
         renaming = DEPTHHUB.of_other(name)
@@ -76,11 +78,12 @@ def convert(checkpoint: Checkpoint, recipe: Recipe) -> Converted:
     """`checkpoint`, as `recipe` says: views under converted names.
 
     Raises UnknownKeysError with the exact account of its names and shapes where they are not those of one model, and
-    CheckpointError where its size or its dtypes are of none that can be built.
+    CheckpointError where its size or its dtypes are of none that can be built, or all of its numbers are 0.
     """
     weights = _original_weights(checkpoint)
     config = infer_config(_shapes(weights), recipe.build, path=checkpoint.path)
     _require_floats(weights, recipe, checkpoint.path)
+    _require_numbers(checkpoint)
     in_order = {name: weights[name] for name in original_shapes(config) if name in weights}
     renamed = DEPTHHUB.from_original(in_order, path=checkpoint.path)
     return Converted(checkpoint.path, config, recipe, renamed, checkpoint.release)
@@ -115,3 +118,19 @@ def _require_floats(weights: Mapping[str, Weight], recipe: Recipe, path: Path) -
             f"{path}: its tensors are of several dtypes ({shown}), and a model is of one. Say which: dtype='float32'.",
             path=path,
         )
+
+
+def _require_numbers(checkpoint: Checkpoint) -> None:
+    """One tensor that is not all zeros suffices, and nearly always that is the first, by its first number."""
+    if all(map(_is_blank, checkpoint.tensors.values())):
+        raise CheckpointError(
+            f"{checkpoint.path}: all numbers of its {len(checkpoint.tensors)} tensors are 0: room was made for them, "
+            "and they were never written, as by torch.save under skip_data. Save it again without that, or download "
+            "it again.",
+            path=checkpoint.path,
+        )
+
+
+def _is_blank(tensor: Tensor) -> bool:
+    first = ctypes.string_at(tensor.data_ptr(), min(tensor.element_size(), tensor.nbytes))  # none of an empty one
+    return not any(first) and not tensor.resolve_neg().reshape(-1).view(torch.uint8).any()

@@ -69,6 +69,26 @@ def recognise(names: Iterable[str]) -> Layout | Foreign | None:
     return None
 
 
+def may_hold_a_model(names: Iterable[str]) -> bool:
+    """Whether a layout could be in these names, behind whatever was put before or between the parts of each.
+
+    A wrapper that adds a tensor of its own (`n_averaged`), or a loss with weights, hides a model from `recognise`.
+    """
+    dotted = [f".{name}." for name in names]
+    return any(all(any(_has_parts(name, mark) for name in dotted) for mark in marks) for _, marks in _LAYOUTS)
+
+
+def _has_parts(dotted: str, mark: str) -> bool:
+    """Whether the parts of `mark` are parts of the name too, in their order."""
+    at = 0
+    for part in mark.removesuffix(".").split("."):
+        at = dotted.find(f".{part}.", at) + 1
+        if at == 0:
+            return False
+        at += len(part)
+    return True
+
+
 def detect(names: Iterable[str], *, path: Path) -> Layout:
     """The layout of these names. Raises UnsupportedModelError that names another model, and says why it is refused.
 

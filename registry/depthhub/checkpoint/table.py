@@ -31,13 +31,20 @@ class Cut:
         length = tensor.shape[self.dim] if tensor.dim() > self.dim else 0
         if length < parts or (self.first is None and length % parts):
             raise ValueError(f"not to be cut into {parts} along dimension {self.dim}")
-        lengths = [length // parts] * parts if self.first is None else [self.first, length - self.first]
+        lengths = self._lengths(length, parts)
         starts = accumulate(lengths, initial=0)
         return [tensor.narrow(self.dim, start, count) for start, count in zip(starts, lengths, strict=False)]
 
     def together(self, parts: Sequence[Tensor]) -> Joined:
-        """Raises ValueError where the parts do not fit together."""
-        return Joined(tuple(parts), self.dim)
+        """Raises ValueError where the parts do not fit together, or are not those that `apart` gives."""
+        joined = Joined(tuple(parts), self.dim)
+        lengths = [part.shape[self.dim] for part in parts]
+        if lengths != self._lengths(sum(lengths), len(parts)):
+            raise ValueError(f"the parts have the lengths {', '.join(map(str, lengths))} along dimension {self.dim}")
+        return joined
+
+    def _lengths(self, length: int, parts: int) -> list[int]:
+        return [length // parts] * parts if self.first is None else [self.first, length - self.first]
 
 
 Row = tuple[str, str] | tuple[str, tuple[str, ...], Cut]

@@ -5,15 +5,16 @@ Every decision is put into words, for the record and for the user.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .layouts import Foreign, recognise
+from .layouts import Foreign, may_hold_a_model, recognise
 
 DEPTH = 6
 """Dicts inside of dicts that are looked through, and prefixes before a name. Training programs pile up two or three."""
@@ -34,19 +35,19 @@ class StateDict:
 class _Found:
     """A dict with tensors in it: `trail` leads to it, `bare` are its tensors' names without prefixes."""
 
-    trail: tuple[str, ...]
+    trail: tuple[object, ...]
     content: Mapping[object, object]
     bare: Mapping[str, str]
     removed: tuple[str, ...]
 
     @classmethod
-    def at(cls, trail: tuple[str, ...], content: Mapping[object, object]) -> _Found:
+    def at(cls, trail: tuple[object, ...], content: Mapping[object, object]) -> _Found:
         names = [name for name, value in content.items() if isinstance(value, Tensor) and isinstance(name, str)]
         return cls(trail, content, *bare_names(names))
 
     @property
     def place(self) -> str:
-        return ".".join(self.trail) or "the top level"
+        return ".".join(map(str, self.trail)) or "the top level"
 
     def tensors(self) -> dict[str, Tensor]:
         # detach: a saved nn.Parameter would drag requires_grad along
@@ -74,18 +75,26 @@ def unwrap(saved: object, *, path: Path) -> StateDict:
 
 
 def _state_dicts(
-    value: object, trail: tuple[str, ...] = (), seen: set[int] | None = None
-) -> Iterator[tuple[tuple[str, ...], Mapping[object, object]]]:
+    value: object, trail: tuple[object, ...] = (), seen: set[int] | None = None
+) -> Iterator[tuple[tuple[object, ...], Mapping[object, object]]]:
     """Every dict with dotted names of tensors, outermost first; one that is saved under two names counts once."""
     seen = set() if seen is None else seen
-    if not isinstance(value, Mapping) or id(value) in seen or len(trail) > DEPTH:
+    if not isinstance(value, Mapping | list | tuple) or id(value) in seen or len(trail) > DEPTH:
         return
     seen.add(id(value))
-    if any(isinstance(item, Tensor) and isinstance(name, str) and "." in name for name, item in value.items()):
+    if isinstance(value, Mapping) and any(
+        isinstance(item, Tensor) and isinstance(name, str) and "." in name for name, item in value.items()
+    ):
         yield trail, value
-    for name, item in value.items():
-        if isinstance(name, str):
-            yield from _state_dicts(item, (*trail, name), seen)
+    for name, item in _items(value):
+        yield from _state_dicts(item, (*trail, name), seen)
+
+
+def _items(value: object) -> Iterable[tuple[object, object]]:
+    """What lies in a container, by name or by place."""
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, list | tuple) else ()
 
 
 def _choose(found: list[_Found], path: Path) -> tuple[_Found, list[str]]:
@@ -94,7 +103,9 @@ def _choose(found: list[_Found], path: Path) -> tuple[_Found, list[str]]:
         return found[0], []
     recognised = [(candidate, recognise(candidate.bare.values())) for candidate in found]
     models = [candidate for candidate, what in recognised if isinstance(what, str)]
-    if not models:  # refused by name later on, if it is a model that is known
+    if models:  # whether what else could be one of ours is left to the user
+        models = [candidate for candidate in found if candidate in models or may_hold_a_model(candidate.bare.values())]
+    else:  # refused by name later on, if it is a model that is known
         models = [candidate for candidate, what in recognised if isinstance(what, Foreign)][:1] or found
     chosen, *rivals = models
     if not all(_same(chosen, rival) for rival in rivals):
@@ -106,9 +117,10 @@ def _choose(found: list[_Found], path: Path) -> tuple[_Found, list[str]]:
             path=path,
         )
     reasons = [f"passed over '{rival.place}', which holds the same tensors" for rival in rivals]
-    for candidate in found:
+    for candidate, what in recognised:
         if candidate not in models:
-            reasons.append(f"passed over '{candidate.place}', which is no Depth-Anything model")
+            known = what.name if isinstance(what, Foreign) else "no Depth-Anything model"
+            reasons.append(f"passed over '{candidate.place}', which is {known}")
     return chosen, reasons
 
 
@@ -127,15 +139,12 @@ def _ignored(saved: object, chosen: _Found, found: list[_Found]) -> list[str]:
     """What lies beside the weights: epoch numbers, the optimizer's state, settings."""
     accounted = [id(candidate.content) for candidate in found]
     beside: list[str] = []
-    level = saved
+    level: Any = saved
     for part in chosen.trail:
-        if isinstance(level, Mapping):
-            beside += [
-                f"{name!r} ({_kind(item)})"
-                for name, item in level.items()
-                if id(item) not in accounted and name != part
-            ]
-            level = level[part]
+        beside += [
+            f"{name!r} ({_kind(item)})" for name, item in _items(level) if id(item) not in accounted and name != part
+        ]
+        level = level[part]
     beside += [f"{n!r} ({_kind(item)})" for n, item in chosen.content.items() if not isinstance(item, Tensor)]
     more = f" and {len(beside) - 12} more" if len(beside) > 12 else ""
     return [f"ignored {', '.join(beside[:12])}{more}"] if beside else []
