@@ -6,6 +6,8 @@
     │   │   └── NoSpaceError
     │   ├── BrokenEntryError
     │   └── BundleError
+    ├── RemoteError (ConnectionError)
+    │   └── RemoteSetupError
     └── ... the rest is drawn in depthhub/errors.py
 
 The root lives in the lowest room, so that a caller catches every error of ours with one class.
@@ -74,3 +76,20 @@ class BundleError(CacheError):
     def __init__(self, message: str, *, path: Path, member: str | None = None) -> None:
         super().__init__(message, path=path)
         self.member = member
+
+
+class RemoteError(DepthHubError, ConnectionError):
+    """A remote store of entries is out of reach, refuses, takes too long, or gives wrong bytes.
+
+    `url`: where, without any secret. `key`: of the entry that was asked about. `reason`: what is wrong, in words.
+    """
+
+    def __init__(self, message: str, *, url: str, key: str | None, reason: str) -> None:
+        super().__init__(message)
+        self.url = url
+        self.key = key
+        self.reason = reason
+
+
+class RemoteSetupError(RemoteError):
+    """Its address cannot be used as it is: nobody knows the protocol, a package is missing, or it can only be read."""

@@ -16,8 +16,13 @@ STAGED = "staging.py"
 PROBES = "doctor/probes.py"
 """Tries in a staging directory what the system can do."""
 
+REMOTE = "remote/objects.py"
+"""Reads and writes what lies in a remote store, by fsspec; a remote that is a folder is written by the one writer."""
+
 ONE_CALL = "exchange.py"
 """Opens nothing: it lends the staging helper a system call that Python has no name for."""
+
+ELSEWHERE = (ONE_WRITER, ONE_CALL, STAGED, PROBES, REMOTE)
 
 _CHANGES = {
     *("rename", "renames", "replace", "link", "symlink", "symlink_to", "hardlink_to", "truncate", "ftruncate"),
@@ -72,7 +77,7 @@ def _files() -> list[Path]:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in _files() if path.relative_to(PACKAGE).as_posix() not in (ONE_WRITER, ONE_CALL, STAGED, PROBES)],
+    [path for path in _files() if path.relative_to(PACKAGE).as_posix() not in ELSEWHERE],
     ids=lambda path: path.name,
 )
 def test_no_function_but_those_of_the_one_writer_writes(path: Path) -> None:
@@ -88,6 +93,14 @@ def test_staging_writes_only_into_files_that_the_one_writer_made() -> None:
 def test_the_probes_change_nothing_but_their_own_staging_directory() -> None:
     calls = {found.partition(": ")[2] for found in writes_in((PACKAGE / PROBES).read_text())}
     assert calls == {"os.fsync(descriptor)", "(staging.path / 'link').symlink_to(target)"}
+
+
+def test_of_a_remote_store_only_files_of_fsspec_are_opened() -> None:
+    calls = {found.partition(": ")[2] for found in writes_in((PACKAGE / REMOTE).read_text())}
+    assert calls == {
+        "self._files.open(self._path(name), mode, block_size=PART, autocommit=False, **noted)",
+        "self._files.open(path, 'rb', block_size=_PIECE, cache_type='none')",
+    }
 
 
 def test_the_one_system_call_that_is_elsewhere_is_used_by_the_one_writer_alone() -> None:
