@@ -29,11 +29,16 @@ if TYPE_CHECKING:
         HubError,
         HubTimeoutError,
         IntegrityError,
+        LicenceError,
+        LockfileError,
         MismatchError,
         NoSpaceError,
         NotFoundError,
+        NotLockedError,
         OfflineError,
         OptionError,
+        RemoteError,
+        RemoteSetupError,
         SettingsError,
         SourceError,
         UnknownKeysError,
@@ -42,7 +47,9 @@ if TYPE_CHECKING:
         UnsupportedModelError,
     )
     from .identification import identify
-    from .loading import from_pretrained, prewarm
+    from .loading import from_pretrained
+    from .locking import lock
+    from .prewarming import prewarm
     from .resolution import resolve
 
 __all__ = [
@@ -59,11 +66,16 @@ __all__ = [
     "HubError",
     "HubTimeoutError",
     "IntegrityError",
+    "LicenceError",
+    "LockfileError",
     "MismatchError",
     "NoSpaceError",
     "NotFoundError",
+    "NotLockedError",
     "OfflineError",
     "OptionError",
+    "RemoteError",
+    "RemoteSetupError",
     "SettingsError",
     "SourceError",
     "UnknownKeysError",
@@ -73,6 +85,7 @@ __all__ = [
     "from_pretrained",
     "identify",
     "list_models",
+    "lock",
     "prewarm",
     "resolve",
 ]
@@ -80,9 +93,10 @@ __all__ = [
 _ROOMS = {
     "DepthModel": "depth_model",
     "from_pretrained": "loading",
+    "lock": "locking",
     "identify": "identification",
     "list_models": "catalog",
-    "prewarm": "loading",
+    "prewarm": "prewarming",
     "resolve": "resolution",
 }
 

@@ -18,6 +18,11 @@ DepthHubError
 │   ├── UnknownKeysError                      keys that no rule knows, or that are missing
 │   └── MismatchError                         it is not the model that was asked for
 ├── FamilyError (ValueError)                  how to build the model is not known, or contradicted
+├── LicenceError (PermissionError)            the weights have a licence that may not be used here
+├── LockfileError (ValueError)                a file that cannot be read as a lockfile; `field`
+├── NotLockedError (PermissionError)          a lockfile is in force, and does not have what was asked
+├── RemoteError (ConnectionError)             a remote store failed; see depthhub_cache/errors.py
+│   └── RemoteSetupError                      its address cannot be used
 └── CacheError (OSError)                      see depthhub_cache/errors.py
 """
 
@@ -33,6 +38,8 @@ from depthhub_cache.errors import (
     CacheNotWritableError,
     DepthHubError,
     NoSpaceError,
+    RemoteError,
+    RemoteSetupError,
 )
 
 __all__ = [
@@ -48,11 +55,16 @@ __all__ = [
     "HubError",
     "HubTimeoutError",
     "IntegrityError",
+    "LicenceError",
+    "LockfileError",
     "MismatchError",
     "NoSpaceError",
     "NotFoundError",
+    "NotLockedError",
     "OfflineError",
     "OptionError",
+    "RemoteError",
+    "RemoteSetupError",
     "SettingsError",
     "SourceError",
     "UnknownKeysError",
@@ -219,3 +231,34 @@ class FamilyError(DepthHubError, ValueError):
     def __init__(self, message: str, *, source: str) -> None:
         super().__init__(message)
         self.source = source
+
+
+class LicenceError(DepthHubError, PermissionError):
+    """Weights whose `licence` (None: not known) is none of the `allowed` ones. `stated_by` says where it is stated."""
+
+    def __init__(
+        self, message: str, *, source: str, licence: str | None, stated_by: str, allowed: Sequence[str]
+    ) -> None:
+        super().__init__(message)
+        self.source = source
+        self.licence = licence
+        self.stated_by = stated_by
+        self.allowed = tuple(allowed)
+
+
+class LockfileError(DepthHubError, ValueError):
+    """A file that is no lockfile, or none that this version reads: `path`, and the `field` that is wrong, if one is."""
+
+    def __init__(self, message: str, *, path: Path, field: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.field = field
+
+
+class NotLockedError(DepthHubError, PermissionError):
+    """The lockfile `path` is in force, and `source`, as it was asked for, is not what is written there."""
+
+    def __init__(self, message: str, *, source: str, path: Path) -> None:
+        super().__init__(message)
+        self.source = source
+        self.path = path

@@ -32,7 +32,7 @@ from depthhub_cache.disk import tree_size
 from depthhub_cache.identity import ContentHash, is_sha256
 
 from .errors import AccessError, DepthHubError, OfflineError
-from .hub_names import RepoType, file_path_problem
+from .hub_names import RepoType, file_path_problem, is_licence
 from .progress import Progress, Report, silent
 from .settings import Settings
 from .transfer.attempts import Attempts
@@ -311,7 +311,14 @@ def _parse_listing(data: Any, repo_id: str, repo_type: RepoType) -> Listing:
     files = (_parse_file(item, repo_id, repo_type, commit) for item in data["siblings"])
     # A name that could leave a folder, or means a device somewhere, is nobody's checkpoint.
     sound = (file for file in files if file_path_problem(file.filename) is None)
-    return Listing(repo_id=repo_id, repo_type=repo_type, commit=commit, files=tuple(sound))
+    return Listing(repo_id=repo_id, repo_type=repo_type, commit=commit, files=tuple(sound), licence=_licence_of(data))
+
+
+def _licence_of(data: Any) -> str | None:
+    """What the card of a repository states, in lower case; None where it states none, or nothing that could be one."""
+    card = data.get("cardData")
+    stated = card.get("license") if isinstance(card, dict) else None
+    return stated.lower() if isinstance(stated, str) and is_licence(stated.lower()) else None
 
 
 def _parse_file(item: Any, repo_id: str, repo_type: RepoType, commit: str) -> RemoteFile:

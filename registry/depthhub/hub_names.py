@@ -19,12 +19,18 @@ WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 _REPO_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _REVISION = r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*"
 _MAX_REVISION = 200
+_MAX_LICENCE = 100
 _MAX_PATH = 1024
 _MAX_COMPONENT = 255
 _NOT_IN_FILE_NAMES = frozenset('\\:*?"<>|%')  # one system or another gives each a meaning of its own
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))]
 )  # on Windows these are no files in any folder, whatever suffix they carry
+
+
+def is_licence(text: str) -> bool:
+    """Whether `text` can name a licence: lower case, as in SPDX, or as the Hub's cards do (`other`, `openrail`)."""
+    return len(text) <= _MAX_LICENCE and re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", text) is not None
 
 
 def repo_id_problem(repo_id: str) -> str | None:
@@ -69,6 +75,11 @@ def _component_problem(part: str) -> str | None:
     if part.partition(".")[0].rstrip().lower() in _DEVICES:
         return f"{part!r} is the name of a device on Windows"
     return None
+
+
+def is_commit(revision: str) -> bool:
+    """Whether `revision` is a whole commit id: 40 hex digits in lower case."""
+    return re.fullmatch(r"[0-9a-f]{40}", revision) is not None
 
 
 def revision_problem(revision: str) -> str | None:

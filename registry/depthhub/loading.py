@@ -1,7 +1,7 @@
 """The story: from what a user writes to a ready model. Each step is one call into `steps/`.
 
 A hit opens and maps one file: no lock, no write, no network, and no import of the Hub's client.
-`prewarm` is the same story without its last step, so that it needs no torch when everything is there.
+`prewarming.py` tells the same story of many sources, without its last step.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import hashlib
 import logging
 import os
 import weakref
-from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from depthhub_cache.entry import Entry
@@ -51,6 +49,7 @@ def from_pretrained(
     cache_dir: str | os.PathLike[str] | None = None,
     token: str | bool | None = None,
     offline: bool | None = None,
+    lockfile: str | os.PathLike[str] | None = None,
     refresh: bool = False,
     verify: bool = False,
     progress: Report | None = None,
@@ -65,6 +64,7 @@ def from_pretrained(
     cache_dir: root of the cache (else `DEPTHHUB_CACHE`, else the platform's cache folder); as a text it may name
         further roots that are only read, separated as in PATH.
     token: for gated or private repositories; None leaves it to the Hub's client. offline: use no network.
+    lockfile: nothing is loaded but what is written there, to the byte (else `DEPTHHUB_LOCKFILE`).
     refresh: ask the Hub again what a branch or tag points to.
     verify: read every byte of an entry that was there; the quick check, of all but the numbers, is always done.
     progress: called with `depthhub.progress.Progress`.
@@ -80,6 +80,7 @@ def from_pretrained(
         cache_dir=cache_dir,
         token=token,
         offline=offline,
+        lockfile=lockfile,
         refresh=refresh,
         verify=verify,
         progress=progress,
@@ -88,69 +89,6 @@ def from_pretrained(
         from .steps.build import usable_device
 
     return _opened(request, request.settings.open_store(), usable_device(device))
-
-
-class Prewarmed(NamedTuple):
-    """One source that is in the cache now. `cached`: it was there before. `size`: bytes of the converted file."""
-
-    source: str
-    key: Key
-    path: Path
-    size: int
-    cached: bool
-
-
-def prewarm(
-    sources: Iterable[SourceLike],
-    *,
-    revision: str | None = None,
-    device: torch.device | str = "cpu",  # noqa: ARG001  the same options as from_pretrained; nothing is loaded
-    dtype: torch.dtype | str | None = None,
-    family: str | None = None,
-    max_depth: float | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
-    token: str | bool | None = None,
-    offline: bool | None = None,
-    refresh: bool = False,
-    verify: bool = False,
-    progress: Report | None = None,
-) -> list[Prewarmed]:
-    """Make the entries of `sources` exist before they are needed, one after the other, in their order.
-
-    Takes the options of `from_pretrained` (`device` changes nothing here) and raises what it raises, at the first
-    source that fails; what was made before stays. All sources are parsed before anything is done.
-    """
-    if isinstance(sources, (str, os.PathLike)):
-        raise TypeError(f"prewarm takes a list of sources; write prewarm([{str(sources)!r}])")
-    requests = [
-        Request.parse(
-            source,
-            revision=revision,
-            dtype=dtype,
-            family=family,
-            max_depth=max_depth,
-            cache_dir=cache_dir,
-            token=token,
-            offline=offline,
-            refresh=refresh,
-            verify=verify,
-            progress=progress,
-        )
-        for source in sources
-    ]
-    return [_prewarmed(request) for request in requests]
-
-
-def _prewarmed(request: Request) -> Prewarmed:
-    entry, _, lease, cached = ensure_entry(request, request.settings.open_store())
-    lease.release()
-    return Prewarmed(
-        source=str(request.source),
-        key=entry.key,
-        path=entry.weights,
-        size=entry.record.weights_size,
-        cached=cached,
-    )
 
 
 class Ensured(NamedTuple):
@@ -180,6 +118,11 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
             wanted = want(locate_checkpoint(request, store), request)
         if entry := find_sound(wanted, request, store):
             return Ensured(entry, wanted.located, store.lease(entry), cached=True)
+        if request.settings.remote is not None and wanted.key is not None:
+            from .steps.from_remote import from_remote
+
+            if there := from_remote(wanted, request, store):
+                return Ensured(*there, cached=False)
         with store.stage() as staging, obtain(wanted.located, request, store, staging) as obtained:
             recipe = wanted.recipe or decide(request, wanted.located, obtained.content_hash)
             lease = store.lease(make_key(obtained.content_hash, recipe.to_json()))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-Stage = Literal["resolving", "waiting", "downloading", "verifying", "converting", "exporting", "importing"]
+Stage = Literal[
+    "resolving",
+    "waiting",
+    "fetching",
+    "downloading",
+    "verifying",
+    "converting",
+    "pushing",
+    "exporting",
+    "importing",
+]
 
 
 class Progress(NamedTuple):

@@ -14,6 +14,7 @@ from .errors import FamilyError, OfflineError
 from .model.config import Build
 from .steps.decide import decide
 from .steps.find import Wanted, find, want
+from .steps.licence import licence_of
 from .steps.located import HubCheckpoint, Located
 from .steps.request import Request, SourceLike
 from .steps.resolve import resolve as locate_checkpoint
@@ -85,6 +86,7 @@ def resolve(
     build, undecided = _build(request, located)
     wanted = want(located, request) if undecided is None else Wanted(located, None, None)
     entry = find(wanted, store)
+    licence = licence_of(located, located.content_hash, request)
     on_hub = located if isinstance(located, HubCheckpoint) else None
     return Resolution(
         source=located.source,
@@ -98,8 +100,8 @@ def resolve(
         pinned=on_hub is not None and on_hub.pinned,
         remembered_at=on_hub.remembered_at if on_hub else None,
         size=located.size,
-        licence=located.entry.licence if located.entry else None,
-        licence_note=located.entry.licence_note if located.entry else None,
+        licence=licence.name,
+        licence_note=licence.note,
         build=build,
         undecided=undecided,
         key=wanted.key,

@@ -27,6 +27,11 @@ class Settings(NamedTuple):
         `DEPTHHUB_MAX_AGE`); kept after every conversion.
     map_weights: map the weights (True), or read them (False); None: as the file system wants (`DEPTHHUB_MAP_WEIGHTS`).
     catalog: a further catalog file, beside the built-in one (`DEPTHHUB_CATALOG`).
+    lockfile: nothing is loaded or made but what is written there (`DEPTHHUB_LOCKFILE`; see lockfile.py).
+    allow_licences: the licences of weights that may be used, in lower case; None: any (`DEPTHHUB_ALLOW_LICENSES`).
+    remote: a shared store of entries, asked before the Hub (`DEPTHHUB_REMOTE=s3://bucket/folder`, or any address that
+        fsspec knows). push: fill it with what `prewarm` and `depthhub pull` make (`DEPTHHUB_PUSH`). hub_fallback: where
+        the store has not got it, ask the Hub (`DEPTHHUB_HUB_FALLBACK=0`: never).
     endpoint: address of the Hub (`HF_ENDPOINT`).
     token: given by the caller; None leaves it to the Hub's client (`HF_TOKEN`, its stored login).
     offline: use no network (`HF_HUB_OFFLINE`).
@@ -44,6 +49,11 @@ class Settings(NamedTuple):
     max_age: float | None = None
     map_weights: bool | None = None
     catalog: Path | None = None
+    lockfile: Path | None = None
+    allow_licences: frozenset[str] | None = None
+    remote: str | None = None
+    push: bool = False
+    hub_fallback: bool = True
     endpoint: str = DEFAULT_ENDPOINT
     token: str | bool | None = None
     offline: bool = False
@@ -61,6 +71,7 @@ class Settings(NamedTuple):
         cache_dir: str | os.PathLike[str] | None = None,
         token: str | bool | None = None,
         offline: bool | None = None,
+        lockfile: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] = os.environ,
     ) -> Settings:
         """The caller's word first, then the environment, then the default. Raises SettingsError on a bad value.
@@ -74,7 +85,12 @@ class Settings(NamedTuple):
             max_size=_parsed(env, "DEPTHHUB_MAX_SIZE", _bytes),
             max_age=_parsed(env, "DEPTHHUB_MAX_AGE", _age),
             map_weights=_parsed(env, "DEPTHHUB_MAP_WEIGHTS", _switch),
-            catalog=_path("DEPTHHUB_CATALOG", catalog) if (catalog := env.get("DEPTHHUB_CATALOG")) else None,
+            catalog=_file(env, "DEPTHHUB_CATALOG"),
+            lockfile=_file(env, "DEPTHHUB_LOCKFILE") if lockfile is None else _path("lockfile", lockfile),
+            allow_licences=_parsed(env, "DEPTHHUB_ALLOW_LICENSES", _licences),
+            remote=env.get("DEPTHHUB_REMOTE", "").strip() or None,
+            push=_flag(env, "DEPTHHUB_PUSH"),
+            hub_fallback=_parsed(env, "DEPTHHUB_HUB_FALLBACK", _switch) is not False,
             endpoint=_endpoint(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT),
             token=token,
             offline=_flag(env, "HF_HUB_OFFLINE") if offline is None else offline,
@@ -83,7 +99,8 @@ class Settings(NamedTuple):
         )
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "token")  # it is a secret
+        secrets = ("token", "remote")  # an address may hold a password
+        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name not in secrets)
         return f"Settings({', '.join(shown)})"
 
     def open_store(self) -> Store:
@@ -132,6 +149,11 @@ def extended(path: str) -> str:
     if len(path) < _LONG or path.startswith("\\\\?\\"):
         return path
     return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"
+
+
+def _file(env: Mapping[str, str], variable: str) -> Path | None:
+    text = env.get(variable)
+    return _path(variable, text) if text else None
 
 
 def _is_portable(text: str) -> bool:
@@ -208,6 +230,14 @@ def _switch(text: str) -> bool | None:
     if text.lower() not in _TRUE | {"0", "false", "no", "off"}:
         raise ValueError(f"{text!r} is neither 1, 0 nor auto")
     return text.lower() in _TRUE
+
+
+def _licences(text: str) -> frozenset[str]:
+    """Names in lower case, as in SPDX, between commas."""
+    names = frozenset(filter(None, (name.strip().lower() for name in text.split(","))))
+    if not names:
+        raise ValueError(f"{text!r} names no licence; write them as apache-2.0,mit")
+    return names
 
 
 def _platform_cache() -> str:

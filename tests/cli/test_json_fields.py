@@ -10,14 +10,17 @@ import pytest
 
 from .test_parser import paths
 
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli-json.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([\w ]+)` \| an? (list|object)\b[^|]*\| (.+) \|$", DOCUMENT, re.MULTILINE)
 V2 = ("--family", "v2")
 
 
 @pytest.fixture
-def document(depthhub, tiny, photo, cache, tmp_path) -> Any:
+def document(depthhub, tiny, photo, cache, tmp_path, local_hub) -> Any:
     """`document("cache list")`: what the verb prints of a cache with one entry."""
+    local_hub.add_file("owner/repo", "tiny.pth", tiny)
     key = depthhub("pull", tiny, *V2, "--json").json[0]["key"]
     out = tmp_path / "out.tar"
 
@@ -32,6 +35,7 @@ def document(depthhub, tiny, photo, cache, tmp_path) -> Any:
             "verify": [],
             "doctor": ["--offline"],
             "identify": [tiny],
+            "lock": ["owner/repo", *V2, "-o", tmp_path / "depthhub.lock"],
             "convert": [tiny, *V2, "-o", tmp_path / "x.safetensors"],
             "predict": [photo, "-m", tiny, *V2, "--input-size", "28", "-o", tmp_path / "x.png"],
             **{name: [tiny, *V2] for name in ("info", "pull", "path")},

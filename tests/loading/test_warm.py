@@ -129,6 +129,6 @@ def test_every_public_name_is_there_and_documented() -> None:
 
     for name in depthhub.__all__:
         assert getattr(depthhub, name).__doc__, name
-    assert {"DepthModel", "from_pretrained", "identify", "list_models", "prewarm", "resolve"} == {
+    assert {"DepthModel", "from_pretrained", "identify", "list_models", "lock", "prewarm", "resolve"} == {
         name for name in depthhub.__all__ if not name.endswith("Error")
     }

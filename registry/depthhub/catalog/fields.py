@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from ..errors import CatalogError, NotFoundError
+from ..errors import CatalogError, DepthHubError, NotFoundError
 
 T = TypeVar("T")
 
@@ -16,21 +16,29 @@ LIMIT = 8 << 20
 """Bytes of a file that are read at most; a checkpoint takes some seven hundred."""
 
 
-def read_json(path: Path) -> object:
-    """What is in the file. Raises NotFoundError without it, CatalogError where it is not JSON."""
+ErrorOf = Callable[[str, Path, str | None, str | None], DepthHubError]
+"""The error for a message, a path, the entry and the field that are meant."""
+
+
+def catalog_error(message: str, path: Path, entry: str | None = None, field: str | None = None) -> CatalogError:
+    return CatalogError(message, path=path, entry=entry, field=field)
+
+
+def read_json(path: Path, kind: str = "catalog", error_of: ErrorOf = catalog_error) -> object:
+    """What is in the file. Raises NotFoundError without it, the error of its kind where it is not JSON."""
     try:
         with path.open("rb") as file:
             text = file.read(LIMIT + 1)
     except FileNotFoundError as error:
-        raise NotFoundError(f"There is no catalog {path}.", source=str(path)) from error
+        raise NotFoundError(f"There is no {kind} {path}.", source=str(path)) from error
     except OSError as error:
-        raise CatalogError(f"Catalog {path} cannot be read: {error.strerror}.", path=path) from error
+        raise error_of(f"{kind.title()} {path} cannot be read: {error.strerror}.", path, None, None) from error
     if len(text) > LIMIT:
-        raise CatalogError(f"Catalog {path} is larger than {LIMIT:,} bytes, so it is none.", path=path)
+        raise error_of(f"{kind.title()} {path} is larger than {LIMIT:,} bytes, so it is none.", path, None, None)
     try:
         data: object = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
-        raise CatalogError(f"Catalog {path} is not JSON as it should be: {error}.", path=path) from error
+        raise error_of(f"{kind.title()} {path} is not JSON as it should be: {error}.", path, None, None) from error
     return data
 
 
@@ -45,6 +53,9 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 class Fields:
     """One JSON object that is read field by field; a field that nobody asked for is an error at the end."""
+
+    kind, item = "Catalog", "checkpoint"
+    error_of: ErrorOf = staticmethod(catalog_error)
 
     def __init__(self, data: object, path: Path, entry: str | None, *, within: str = "") -> None:
         self.path = path
@@ -78,9 +89,9 @@ class Fields:
 
     def _raise(self, field: str, problem: str, entry: str | None = None) -> NoReturn:
         entry = entry or self.entry
-        where = f"checkpoint {entry}: " if entry else ""
+        where = f"{self.item} {entry}: " if entry else ""
         what = f"field {field!r} {problem}" if field else problem
-        raise CatalogError(f"Catalog {self.path}: {where}{what}.", path=self.path, entry=entry, field=field or None)
+        raise self.error_of(f"{self.kind} {self.path}: {where}{what}.", self.path, entry, field or None)
 
 
 def _shown(value: object) -> str:
@@ -143,6 +154,17 @@ def one_of(choices: tuple[T, ...]) -> Callable[[object], T]:
 def matching(pattern: str, what: str) -> Callable[[object], str]:
     def check(value: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(what)
+        return value
+
+    return check
+
+
+def satisfying(holds: Callable[[str], bool], what: str) -> Callable[[object], str]:
+    """A text of which `holds` is true."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not holds(value):
             raise ValueError(what)
         return value
 

@@ -13,7 +13,8 @@ A catalog is JSON: {"version": 1, "about": text, "aliases": {alias: name, ...}, 
     sha256_corroborations    the catalog vouches for it. 2 make a pin, 1 makes a hint. The same for the sha256
     size                     bytes
     licence                  lower case, as in SPDX; left out or null only with a licence_note that says why
-    licence_disputed         true where sources disagree; licence_note says how
+    licence_disputed         true where sources disagree: licence is the strictest that one of them states, and
+                             licence_note says how they disagree
     licence_note             what else has to be known of the licence
     official                 true for an upload of the authors
     layout                   how the tensors are named: original, distill, transformers or depthhub
@@ -33,7 +34,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from ..errors import UnsupportedModelError
-from ..hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, repo_id_problem
+from ..hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, is_licence, repo_id_problem
 from ..model.config import FAMILIES, Build
 from .fields import (
     Fields,
@@ -46,6 +47,7 @@ from .fields import (
     matching,
     one_of,
     read_json,
+    satisfying,
     without,
 )
 
@@ -67,7 +69,7 @@ def _name_problem(name: str) -> str | None:
 _name = without(_name_problem, "a name")
 _commit = matching(r"[0-9a-f]{40}", "40 hex digits in lower case")
 _digest = matching(r"[0-9a-f]{64}", "64 hex digits in lower case")
-_licence = matching(r"[a-z0-9][a-z0-9.+-]*", "a licence in lower case, as in SPDX")
+_licence = satisfying(is_licence, "a licence in lower case, as in SPDX")
 _repo_id = without(repo_id_problem, "owner/name")
 _file_path = without(file_path_problem, "the path of a file in the repository")
 _repo_type = one_of(get_args(RepoType))
@@ -82,7 +84,7 @@ class CatalogEntry(NamedTuple):
     revision, sha256: pins, to be relied on. The `_hint`s are what fewer than two independent sources state: a digest to
         be confirmed by the Hub's own, a commit to ask for first and the main branch where the Hub does not have it.
         Of pin and hint one at most is set; neither was found where both are None.
-    size: bytes. licence: lower case, as in SPDX; None only with a note.
+    size: bytes. licence: lower case, as in SPDX; None only with a note. Where it is disputed, the strictest reading.
     build: how to build the model, None exactly where `unsupported` says in one sentence why there is no way.
     official: uploaded by the authors.
     """

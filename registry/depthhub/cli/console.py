@@ -87,7 +87,7 @@ class _Handler(logging.Handler):
 def error_text(error: BaseException) -> str:
     """The message of an error, for a person."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; what was finished stays, nothing half-made does"
+        return str(error) or "interrupted; what was finished stays, nothing half-made does"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

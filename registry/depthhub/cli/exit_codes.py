@@ -4,12 +4,13 @@
   1  part of what was asked failed, in more than one way, or a picture could not be read
   2  the command line, a setting or a catalog is wrong
   3  no such model, file or repository, or it is not in the cache
-  4  the Hub did not answer, or the network may not be used
+  4  the Hub or the remote store did not answer, or the network may not be used
   5  the Hub refuses: gated, private, or a token that it does not accept
   6  bytes that are not what they should be: a download, a checkpoint, an entry of the cache, a bundle
   7  the model cannot be built: unsupported, or its family is not known
   8  a file or folder cannot be read or written: the cache, or an output
   9  an optional package is missing
+ 10  refused by your own rules: not in the lockfile, a lockfile out of date, a licence that is not allowed
 130  interrupted (Ctrl-C)
 141  the reader of the output went away
 
@@ -33,8 +34,14 @@ from ..errors import (
     FamilyError,
     HubError,
     IntegrityError,
+    LicenceError,
+    LockfileError,
     NotFoundError,
+    NotLockedError,
     OfflineError,
+    OptionError,
+    RemoteError,
+    RemoteSetupError,
     SettingsError,
     SourceError,
     UnknownModelError,
@@ -56,6 +63,7 @@ class ExitCode(IntEnum):
     CANNOT_BUILD = 7
     CANNOT_WRITE = 8
     MISSING_EXTRA = 9
+    REFUSED = 10
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -80,15 +88,21 @@ def common_exit_code(codes: Iterable[ExitCode]) -> ExitCode:
 
 _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (  # the first that fits counts: special before general
     (UsageError, ExitCode.USAGE),
+    (OptionError, ExitCode.USAGE),
     (SourceError, ExitCode.USAGE),
     (CatalogError, ExitCode.USAGE),
     (SettingsError, ExitCode.USAGE),
     (PictureError, ExitCode.PARTLY_FAILED),
     (MissingExtraError, ExitCode.MISSING_EXTRA),
+    (LockfileError, ExitCode.USAGE),
+    (RemoteSetupError, ExitCode.USAGE),
+    (LicenceError, ExitCode.REFUSED),
+    (NotLockedError, ExitCode.REFUSED),
     (UnknownModelError, ExitCode.NOT_FOUND),
     (NotFoundError, ExitCode.NOT_FOUND),
     (OfflineError, ExitCode.NETWORK),
     (HubError, ExitCode.NETWORK),
+    (RemoteError, ExitCode.NETWORK),
     (AccessError, ExitCode.ACCESS),
     (IntegrityError, ExitCode.WRONG_BYTES),
     (CheckpointError, ExitCode.WRONG_BYTES),

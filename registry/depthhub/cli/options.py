@@ -48,6 +48,16 @@ def add_refresh_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refresh", action="store_true", help="ask the Hub again what a branch or tag points to")
 
 
+def add_lockfile_option(parser: argparse._ActionsContainer, *names: str) -> None:
+    parser.add_argument(
+        *names,
+        dest="lockfile",
+        type=path_of,
+        metavar="FILE",
+        help="the lockfile (also: DEPTHHUB_LOCKFILE; depthhub.lock where one is needed)",
+    )
+
+
 def add_cache_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--cache-dir", metavar="FOLDER", help="root of the cache (also: DEPTHHUB_CACHE)")
 

@@ -27,6 +27,7 @@ VERBS = (
     Verb("list", "the models of the catalog"),
     Verb("info", "what a source means, and whether it is in the cache"),
     Verb("pull", "put models into the cache before they are needed"),
+    Verb("lock", "write down which models, to the byte, or check what was written"),
     Verb("path", "print the path of a converted file in the cache"),
     Verb("verify", "check entries of the cache"),
     Verb("doctor", "what works here and what is degraded: the cache's file system and the Hub"),

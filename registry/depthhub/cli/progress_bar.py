@@ -7,10 +7,11 @@ the cache never pays for it.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..progress import Progress
 from .output import bytes_text, printable
@@ -21,10 +22,15 @@ _LINE_SECONDS = 10.0
 
 
 class Indicator:
-    """Shows nothing. `report` is the callback that the library calls; leaving the context takes the bar away."""
+    """Shows nothing. `report` is the callback that the library calls, from any thread; leaving the context takes the
+    bar away.
+    """
 
     def report(self, progress: Progress) -> None:
         """One step of a long call, bytes done of bytes in all."""
+
+    def finished(self, source: str) -> None:
+        """Of this source there is no more to tell."""
 
     def count(self, done: int, total: int, what: str) -> None:
         """One step of a loop over files: `done` of `total` finished, `what` is next."""
@@ -42,26 +48,44 @@ class Indicator:
 
 
 class Bar(Indicator):
-    """One bar at a time: a new source or stage takes the place of the one before."""
+    """One bar: of what is being done, and the bytes of all that are on their way. A new stage makes a new one."""
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._bar: Any = None
         self._of: tuple[str, ...] = ()
+        self._now: dict[str, Progress] = {}
 
     def report(self, progress: Progress) -> None:
-        text = f"{_short(progress.source)}: {progress.stage}"
-        if progress.detail:
-            text += f" ({progress.detail})"
-        measured = not progress.detail and (progress.done > 0 or progress.total is not None)
-        self._draw((text, str(measured)), printable(text), progress.done, progress.total, measured)
+        with self._lock:
+            self._now[progress.source] = progress
+            self._show()
+
+    def finished(self, source: str) -> None:
+        with self._lock:
+            self._now.pop(source, None)
+
+    def _show(self) -> None:
+        under_way = list(self._now.values())
+        text = ", ".join(f"{_short(one.source)}: {one.stage}" for one in under_way)
+        details = [one.detail for one in under_way if one.detail]
+        if details:
+            text += f" ({details[0]})"
+        moving = [one for one in under_way if not one.detail and (one.done > 0 or one.total is not None)]
+        known = all(one.total is not None for one in moving)
+        total = sum(one.total or 0 for one in moving) if known else None
+        of = (text, str(bool(moving)))
+        self._draw(of, printable(text), sum(one.done for one in moving), total, bool(moving))
 
     def count(self, done: int, total: int, what: str) -> None:
-        self._draw(("count",), printable(what), done, total, measured=True, unit="file")
+        with self._lock:
+            self._draw(("count",), printable(what), done, total, measured=True, unit="file")
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
 
     def _draw(
         self, of: tuple[str, ...], text: str, done: int, total: int | None, measured: bool, unit: str = "B"
@@ -77,32 +101,42 @@ class Bar(Indicator):
 
 
 class Lines(Indicator):
-    """A line when a source or stage begins, and one every few seconds of a long stage."""
+    """A line when a source begins a stage, and one every few seconds of a long stage."""
 
     def __init__(self, note: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._note = note
         self._clock = clock
-        self._of: tuple[str, ...] = ()
-        self._said_at = 0.0
-        self._began = (0.0, 0)
+        self._lock = threading.RLock()
+        self._stages: dict[str, _Stage] = {}
 
     def report(self, progress: Progress) -> None:
-        of, now = (progress.source, progress.stage, progress.detail), self._clock()
-        if of != self._of:
-            self._of, self._began = of, (now, progress.done)
-            self._say(now, _opening(progress))
-        elif now - self._said_at >= _LINE_SECONDS:
-            start, done_then = self._began
-            speed = int((progress.done - done_then) / (now - start))
-            self._say(now, f"{_opening(progress)}: {_share(progress)}, {bytes_text(max(speed, 0))}/s")
+        with self._lock:
+            now, stage = self._clock(), self._stages.get(progress.source)
+            if stage is None or stage.of != (progress.stage, progress.detail):
+                began = _Stage((progress.stage, progress.detail), now, progress.done, now)
+                self._stages[progress.source] = began
+                self._note(_opening(progress))
+            elif now - stage.said_at >= _LINE_SECONDS:
+                speed = int((progress.done - stage.done) / (now - stage.began))
+                self._stages[progress.source] = stage._replace(said_at=now)
+                self._note(f"{_opening(progress)}: {_share(progress)}, {bytes_text(max(speed, 0))}/s")
+
+    def finished(self, source: str) -> None:
+        with self._lock:
+            self._stages.pop(source, None)
 
     def count(self, done: int, total: int, what: str) -> None:
         if what:
             self._note(f"[{done + 1}/{total}] {what}")
 
-    def _say(self, now: float, text: str) -> None:
-        self._said_at = now
-        self._note(text)
+
+class _Stage(NamedTuple):
+    """What a source is at, since when, from which byte on, and when a line last told of it."""
+
+    of: tuple[str, str]
+    began: float
+    done: int
+    said_at: float
 
 
 def indicator(*, quiet: bool, note: Callable[[str], None]) -> Indicator:

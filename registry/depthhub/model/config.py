@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import reprlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -75,7 +76,7 @@ def _metres(value: object) -> float:
             metres = float(value)
         except OverflowError:
             metres = float("inf")
-        if 0 < metres < float("inf"):
+        if sys.float_info.min <= metres <= sys.float_info.max:  # smaller ones are 0 to a processor that is told so
             return metres
         value = metres
     raise ValueError(f"family v2-metric needs max_depth in metres, more than 0; got {reprlib.repr(value)}")

@@ -28,9 +28,9 @@ def decide(request: Request, located: Located, content_hash: ContentHash) -> Rec
     """The recipe of a checkpoint. Raises FamilyError where nothing tells, or two tellers contradict each other."""
     entry = _entry(request, located, content_hash)
     if entry is not None:
-        build = _confirmed(request, entry.require_supported(), f"the catalog knows these weights as {entry.name}")
+        build = _confirmed(request, entry.require_supported(), f"the catalog knows these weights as {entry.name},")
     elif located.stated is not None and located.stated.config is None:
-        build = _confirmed(request, located.stated.build, "the file itself says that it was converted as")
+        build = _confirmed(request, located.stated.build, located.stated.teller)
     else:
         build = _from_caller(request, located.stated) or _from_surroundings(request, located)
     return Recipe(build=build, dtype=request.dtype)
@@ -60,7 +60,7 @@ def _confirmed(request: Request, build: Build, teller: str) -> Build:
     asked = (request.family or build.family, request.max_depth or build.max_depth)
     if asked != (build.family, build.max_depth):
         raise FamilyError(
-            f"{request.source}: asked for {_words_of(*asked)}, but {teller}, {_words(build)}. "
+            f"{request.source}: asked for {_words_of(*asked)}, but {teller} {_words(build)}. "
             "Leave out family and max_depth.",
             source=str(request.source),
         )

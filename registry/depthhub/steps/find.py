@@ -27,11 +27,21 @@ class Wanted(NamedTuple):
 
 
 def want(located: Located, request: Request) -> Wanted:
-    """Decide how to build what was located, and so which entry is wanted."""
+    """Decide how to build what was located, and so which entry is wanted.
+
+    Raises LicenceError, and NotLockedError where a lockfile is in force that has another one.
+    """
+    if request.settings.allow_licences is not None:
+        from .licence import require_licence  # most callers allow all, and have no lockfile
+
+        require_licence(located, located.content_hash, request)
     if located.content_hash is None:
         return Wanted(located, None, None)
     recipe = decide(request, located, located.content_hash)
-    return Wanted(located, recipe, make_key(located.content_hash, recipe.to_json()))
+    key = make_key(located.content_hash, recipe.to_json())
+    if request.lock is not None:
+        request.lock.require(key, located.content_hash, located.source)
+    return Wanted(located, recipe, key)
 
 
 def find(wanted: Wanted, store: Store) -> Entry | None:
@@ -48,10 +58,19 @@ def find(wanted: Wanted, store: Store) -> Entry | None:
 
 
 def find_sound(wanted: Wanted, request: Request, store: Store) -> Entry | None:
-    """The wanted entry if it is there; if the caller wants it verified, one of which every byte is right."""
-    while (entry := find(wanted, store)) and request.verify and not _is_sound(entry, request, store):
+    """The wanted entry if it is there, and as the caller wants it: as it is locked, or verified byte by byte."""
+    while (entry := find(wanted, store)) and not _is_as_wanted(entry, request, store):
         pass  # it is not given again; there may be another one in a tier below
     return entry
+
+
+def _is_as_wanted(entry: Entry, request: Request, store: Store) -> bool:
+    if request.lock is not None:
+        from .locked import is_as_locked
+
+        if not is_as_locked(request.lock, entry, request, store):
+            return False
+    return not request.verify or _is_sound(entry, request, store)
 
 
 def _is_sound(entry: Entry, request: Request, store: Store) -> bool:

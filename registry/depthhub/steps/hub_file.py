@@ -34,7 +34,7 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     ref = ref_name(wanted, request)
     offline = request.settings.offline
     remembered = None if request.refresh and not offline else _recall(ref, wanted, entry, request, store)
-    if remembered is not None and (remembered.config_asked or offline or not _needs_config(entry, request)):
+    if remembered is not None and (offline or _suffices(remembered, entry, request)):
         return remembered
     if offline:
         found = _in_the_hubs_own_cache(wanted, entry, request, store)
@@ -57,6 +57,12 @@ def remember(located: HubCheckpoint, store: Store) -> None:
         store.remember(located.ref, located.to_ref())
     except CacheNotWritableError as error:  # costs a question next time, nothing more
         log.debug("the answer for %s is not remembered: %s", located.source, error)
+
+
+def _suffices(remembered: HubCheckpoint, entry: CatalogEntry | None, request: Request) -> bool:
+    """Whether all was asked then that this call has to know."""
+    needs_card = entry is None and request.settings.allow_licences is not None
+    return (remembered.config_asked or not _needs_config(entry, request)) and (remembered.card_asked or not needs_card)
 
 
 def _needs_config(entry: CatalogEntry | None, request: Request) -> bool:
@@ -125,6 +131,8 @@ def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) 
         pinned=False,
         ref=ref_name(wanted, request),
         remembered_at=_iso(datetime.now(timezone.utc)),
+        card_licence=listing.licence,
+        card_asked=True,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from depthhub_cache.identity import ContentHash, is_sha256
 
 from ..catalog import CatalogEntry
-from ..hub_names import RepoType, file_path_problem, revision_problem
+from ..hub_names import RepoType, file_path_problem, is_licence, revision_problem
 from .digest import Fingerprint
 from .stated import Stated, stated_by_config
 
@@ -32,7 +32,6 @@ class Place(NamedTuple):
             "repo_type": self.repo_type,
             "filename": self.filename,
             "commit": self.commit,
-            "licence": self.entry.licence if self.entry else None,
         }
 
 
@@ -69,6 +68,7 @@ class HubCheckpoint(NamedTuple):
     content_hash: what the file must be (pin of the catalog, or the Hub's own `lfs.sha256`); None where the
         Hub gives no sha256, as for small files that are not in LFS.
     stated: the answer of the repository's own config.json; config_asked: whether it was looked for at all.
+    card_licence: what the repository's card states, None where it states none; card_asked: whether it was looked at.
     pinned: the catalog knows the digest, so nobody needs to be asked.
     ref: the name under which the answer is remembered; None for a pin.
     remembered_at: when the Hub was asked (ISO 8601, UTC); None where it was not.
@@ -88,6 +88,8 @@ class HubCheckpoint(NamedTuple):
     pinned: bool
     ref: str | None
     remembered_at: str | None
+    card_licence: str | None = None
+    card_asked: bool = False
 
     @property
     def commit(self) -> str:
@@ -107,6 +109,8 @@ class HubCheckpoint(NamedTuple):
             "size": self.size,
             "remembered_at": self.remembered_at,
         }
+        if self.card_asked:
+            answer["licence"] = self.card_licence
         return {**answer, "config": self.stated and self.stated.config} if self.config_asked else answer
 
     @staticmethod
@@ -114,6 +118,7 @@ class HubCheckpoint(NamedTuple):
         """The fields that `to_ref` gave away. Raises KeyError, TypeError or ValueError for anything else."""
         content_hash, commit = answer["content_hash"], answer["commit"]
         filename, size, git_sha1 = answer["filename"], answer["size"], answer["git_sha1"]
+        licence = answer.get("licence")
         if not isinstance(filename, str) or not isinstance(commit, str):
             raise TypeError("its file or its commit is no text")
         if content_hash is not None and not is_sha256(content_hash):
@@ -122,6 +127,8 @@ class HubCheckpoint(NamedTuple):
             raise ValueError(problem)
         if not (size is None or (type(size) is int and size >= 0)) or not isinstance(git_sha1, str | None):
             raise TypeError("its size is no number, or its git_sha1 no text")
+        if licence is not None and not (isinstance(licence, str) and is_licence(licence)):
+            raise ValueError("its licence is none")
         return {
             "filename": filename,
             "commits": (commit,),
@@ -130,6 +137,8 @@ class HubCheckpoint(NamedTuple):
             "size": size,
             "stated": stated_by_config(answer.get("config")),
             "config_asked": "config" in answer,
+            "card_licence": licence,
+            "card_asked": "licence" in answer,
             "remembered_at": str(answer["remembered_at"]),
         }
 

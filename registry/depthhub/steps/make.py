@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import threading
 from importlib.metadata import version
 from typing import Any
 
@@ -19,7 +20,9 @@ from ..checkpoint.reading import Checkpoint, read_checkpoint
 from ..checkpoint.recipe import Recipe
 from ..errors import MismatchError
 from ..progress import Progress
+from .licence import licence_of
 from .located import Located
+from .locked import require_locked_weights
 from .obtain import Obtained
 from .promised_size import require_encoder
 from .request import Request
@@ -34,6 +37,17 @@ def make(
     obtained: Obtained, located: Located, recipe: Recipe, request: Request, store: Store, staging: Staging
 ) -> Entry:
     """Convert `obtained` into `staging` and publish it. Another process that was faster is adopted."""
+    with _one_at_a_time:
+        return _made(obtained, located, recipe, request, store, staging)
+
+
+_one_at_a_time = threading.Lock()
+"""Conversions of one process wait for each other: one keeps both memory and disk busy."""
+
+
+def _made(
+    obtained: Obtained, located: Located, recipe: Recipe, request: Request, store: Store, staging: Staging
+) -> Entry:
     request.report(Progress(located.source, "converting", 0, located.size))
     checkpoint = read_checkpoint(obtained.path)
     converted = convert(checkpoint, recipe)
@@ -43,6 +57,7 @@ def make(
         log.info("%s: %s", located.source, decision)
     log.info("inferred from %d tensors: %s", len(checkpoint.tensors), converted.config.summary())
     require_room(bytes_of(converted), request, store)
+    key = make_key(obtained.content_hash, recipe.to_json())
     with staging.file(WEIGHTS) as staged:
         write_converted(
             staged.write,
@@ -51,8 +66,10 @@ def make(
             progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
         )
     obtained.require_unchanged(located.source, request.report)  # what was written is what was verified
-    key = make_key(obtained.content_hash, recipe.to_json())
-    about = _about(obtained, located, recipe, checkpoint.decisions)
+    if request.lock is not None:
+        require_locked_weights(request.lock, key, staged.sha256(), request, "this conversion")
+    licence = licence_of(located, obtained.content_hash, request).name
+    about = _about(obtained, located, recipe, licence, checkpoint.decisions)
     entry = store.publish(key, staging, weights=WEIGHTS, about=about)
     log.info("converted and published %s bytes as entry %.12s", f"{entry.record.weights_size:,}", key)
     return entry
@@ -77,10 +94,13 @@ def _require_config_of(checkpoint: Checkpoint, converted: Converted, located: Lo
         )
 
 
-def _about(obtained: Obtained, located: Located, recipe: Recipe, decisions: tuple[str, ...]) -> dict[str, Any]:
+def _about(
+    obtained: Obtained, located: Located, recipe: Recipe, licence: str | None, decisions: tuple[str, ...]
+) -> dict[str, Any]:
     """Where the weights came from, for the entry's record; `Provenance` reads it back."""
     return {
         **located.place()._replace(commit=obtained.commit).to_json(),
+        "licence": licence,
         "content_hash": obtained.content_hash,
         "checkpoint_bytes": obtained.path.stat().st_size,
         "recipe": recipe.to_json(),

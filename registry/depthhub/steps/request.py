@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from .. import source as grammar
@@ -15,6 +16,8 @@ from ..settings import Settings
 
 if TYPE_CHECKING:
     import torch
+
+    from ..lockfile import Lockfile
 
 SourceLike = str | os.PathLike[str]
 
@@ -30,6 +33,7 @@ class Request(NamedTuple):
     refresh: bool
     verify: bool
     settings: Settings
+    lock: Lockfile | None
     report: Report
 
     @classmethod
@@ -46,16 +50,20 @@ class Request(NamedTuple):
         cache_dir: str | os.PathLike[str] | None = None,
         token: str | bool | None = None,
         offline: bool | None = None,
+        lockfile: str | os.PathLike[str] | None = None,
         progress: Report | None = None,
     ) -> Request:
-        """Check every option before anything is done. Raises SourceError, FamilyError, OptionError, SettingsError."""
+        """Check every option before anything is done.
+
+        Raises SourceError, FamilyError, OptionError, SettingsError, LockfileError.
+        """
         if cache_dir is not None and not (isinstance(cache_dir, str | os.PathLike) and os.fspath(cache_dir)):
             raise OptionError(f"cache_dir is a folder; got {cache_dir!r}.", option="cache_dir", value=cache_dir)
         if progress is not None and not callable(progress):
             raise OptionError(
                 f"progress is called with a Progress; got {progress!r}.", option="progress", value=progress
             )
-        settings = Settings.resolve(cache_dir=cache_dir, token=token, offline=offline)
+        settings = Settings.resolve(cache_dir=cache_dir, token=token, offline=offline, lockfile=lockfile)
         return cls(
             source=grammar.parse(source, revision=revision),
             explicit_hub=isinstance(source, str) and source.startswith("hf://"),
@@ -65,8 +73,15 @@ class Request(NamedTuple):
             refresh=refresh,
             verify=verify,
             settings=settings,
+            lock=None if settings.lockfile is None else _read_lock(settings.lockfile),
             report=progress or silent,
         )
+
+
+def _read_lock(path: Path) -> Lockfile:
+    from ..lockfile import Lockfile  # most calls have none
+
+    return Lockfile.read(path)
 
 
 def _family(family: str | None, max_depth: float | None, source: str) -> Family | None:

@@ -18,11 +18,15 @@ from .request import Request
 def resolve(request: Request, store: Store) -> Located:
     """Where the checkpoint is and what it must be. Asks the Hub at most once, and only for what nobody remembers."""
     catalog = Catalog.known(request.settings.catalog)
-    match request.source:
-        case LocalFile(path=path):
-            from .local_file import locate_local
+    if isinstance(request.source, LocalFile):
+        from .local_file import locate_local
 
-            return locate_local(path, request, store, catalog)
+        return locate_local(request.source.path, request, store, catalog)
+    if request.lock is not None:
+        from .locked import locate_locked
+
+        return locate_locked(request.lock, request, catalog)
+    match request.source:
         case CatalogName(name=name, revision=None):
             entry = catalog.find(name)
             entry.require_supported()

@@ -22,12 +22,14 @@ LIMIT = 1 << 20
 class Stated(NamedTuple):
     """How to build a model, as the file itself or the config.json beside it says.
 
-    config: that config.json, None where the file's own header says it. The header was written by a conversion that had
-    decided, so nobody may contradict it; a config.json is outranked by the caller.
+    config: that config.json, None where the file's own header says it, or a lockfile: those were written when it had
+    been decided, so nobody may contradict them (`teller` says in words which it was); a config.json is outranked by the
+    caller.
     """
 
     build: Build
     config: Mapping[str, Any] | None
+    teller: str = "the file itself says that it was converted as"
 
 
 def stated_by(path: Path, file: Path) -> Stated | None:

@@ -256,9 +256,23 @@ def _card(repository: Repository, commit: Commit, *, blobs: bool) -> Answer:
         "downloads": 0,
         "likes": 0,
         "tags": [],
+        "cardData": _front_matter(commit.files.get("README.md")),
         "siblings": [_sibling(name, blob) if blobs else {"rfilename": name} for name, blob in files],
     }
     return _json(card)
+
+
+def _front_matter(readme: Blob | None) -> dict[str, str]:
+    """The plain `name: value` lines between the two --- that a card may begin with; the Hub reads them as YAML."""
+    if readme is None:
+        return {}
+    text = b"".join(readme.read(0, readme.size)).decode("utf-8", errors="replace")
+    opening, _, rest = text.partition("---\n")
+    lines, end, _ = rest.partition("\n---")
+    if opening or not end:
+        return {}
+    pairs = (line.partition(":") for line in lines.splitlines() if line[:1].isalpha() and ":" in line)
+    return {name.strip(): value.strip() for name, _, value in pairs if value.strip()}
 
 
 def _sibling(name: str, blob: Blob) -> dict[str, object]:

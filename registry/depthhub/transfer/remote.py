@@ -50,12 +50,13 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The files of a repository at one commit, by name."""
+    """The files of a repository at one commit, by name. licence: what its card states, in lower case."""
 
     repo_id: str
     repo_type: RepoType
     commit: str
     files: tuple[RemoteFile, ...]
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,43 +3,121 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ...errors import DepthHubError
+from ..asked_sources import Asked, asked_sources
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code
-from ..options import SOURCE_HELP, add_refresh_option, add_source_options, source_options
-from ..output import Cell, bytes_text, write_json, write_table
+from ..interrupt import ending_at_once
+from ..options import SOURCE_HELP, add_lockfile_option, add_refresh_option, add_source_options
+from ..output import Cell, bytes_text, counted, write_json, write_table
+
+if TYPE_CHECKING:
+    from ...planning import Planned
+    from ...prewarming import Prewarmed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCE_HELP)
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help=f"{SOURCE_HELP}; or a pattern of names ('v2-*')")
+    parser.add_argument(
+        "--all-licensed",
+        metavar="LICENCE,...",
+        help="every model of the catalog under one of these licences; a disputed one counts as the strictest",
+    )
+    parser.add_argument("--locked", action="store_true", help="all that the lockfile names, exactly as written there")
+    add_lockfile_option(parser, "--lockfile")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be fetched, and fetch nothing")
+    parser.add_argument("--push", action="store_true", help="fill the remote store, too (also: DEPTHHUB_PUSH=1)")
     add_source_options(parser)
     add_refresh_option(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
-    """One source after the other: what fails is reported, and the others are pulled all the same."""
-    import depthhub
-
-    options = source_options(args)
-    results: list[Any] = []
-    rows: list[tuple[Cell, ...]] = []
-    codes = [ExitCode.DONE]
-    with console.progress() as bar:
-        for source in args.sources:
-            try:
-                (pulled,) = depthhub.prewarm([source], refresh=args.refresh, progress=bar.report, **options)
-            except DepthHubError as error:
+    """What fails is reported, and the others are pulled all the same."""
+    with console.progress() as bar, ending_at_once(console, json=args.json):
+        asked = asked_sources(args, bar.report)
+        work = _plans(asked) if args.dry_run else _pulls(asked)
+        outcomes: dict[int, Prewarmed | Planned | DepthHubError] = {}
+        codes = [ExitCode.DONE]
+        for place, outcome in work:
+            outcomes[place] = outcome
+            bar.finished(asked[place].text)
+            if isinstance(outcome, DepthHubError):
                 bar.close()
-                codes.append(console.failure(error))
-                results.append({"source": source, "error": error_json(error)})
-            else:
-                results.append(pulled)
-                state = "was there" if pulled.cached else "pulled"
-                rows.append((pulled.source, state, bytes_text(pulled.size), pulled.path))
+                codes.append(console.failure(outcome))
+    found = [outcomes[place] for place in range(len(asked))]
     if args.json:
-        write_json(results)
+        write_json([_as_json(one, outcome) for one, outcome in zip(asked, found, strict=True)])
+    elif args.dry_run:
+        _show_plans(found, console)
     else:
-        write_table(("SOURCE", "STATE", "SIZE", "PATH"), rows)
+        _show(found)
     return common_exit_code(codes)
+
+
+def _pulls(asked: Sequence[Asked]) -> Iterator[tuple[int, Prewarmed | DepthHubError]]:
+    from ...prewarming import outcomes
+
+    requests = {}
+    for place, (_, request) in enumerate(asked):
+        if isinstance(request, DepthHubError):
+            yield place, request
+        else:
+            requests[place] = request
+    places = list(requests)
+    yield from ((places[at], outcome) for at, outcome in outcomes(list(requests.values())))
+
+
+def _plans(asked: Sequence[Asked]) -> Iterator[tuple[int, Planned | DepthHubError]]:
+    from ...planning import plan
+
+    for place, (_, request) in enumerate(asked):
+        try:
+            yield place, request if isinstance(request, DepthHubError) else plan(request)
+        except DepthHubError as error:
+            yield place, error
+
+
+def _as_json(asked: Asked, outcome: object) -> object:
+    if isinstance(outcome, DepthHubError):
+        return {"source": asked.text, "error": error_json(outcome)}
+    return outcome
+
+
+def _show(outcomes: Sequence[object]) -> None:
+    from ...prewarming import Prewarmed
+
+    pulled = (outcome for outcome in outcomes if isinstance(outcome, Prewarmed))
+    rows = [(one.source, _state(one), bytes_text(one.size), one.licence, one.path) for one in pulled]
+    write_table(("SOURCE", "STATE", "SIZE", "LICENCE", "PATH"), rows)
+
+
+def _state(pulled: Prewarmed) -> str:
+    state = "was there" if pulled.cached else "pulled"
+    return state if pulled.pushed is None else f"{state}, {'pushed' if pulled.pushed else 'was in the remote store'}"
+
+
+_ORIGINS = {"cache": "is there", "file": "a file here", "remote": "from the remote store", "hub": "from the Hub"}
+
+
+def _show_plans(outcomes: Sequence[object], console: Console) -> None:
+    from ...planning import Planned
+
+    planned = [outcome for outcome in outcomes if isinstance(outcome, Planned)]
+    rows: list[tuple[Cell, ...]] = [
+        (
+            one.source,
+            _ORIGINS[one.origin],
+            bytes_text(one.bytes) or "not known",
+            one.licence or "unknown",
+            one.stated_by,
+        )
+        for one in planned
+    ]
+    write_table(("SOURCE", "STATE", "TO FETCH", "LICENCE", "STATED BY"), rows)
+    known = [one.bytes for one in planned if one.bytes is not None]
+    missing = len(planned) - len(known)
+    unknown = f", and {counted(missing, 'file')} of a size that nobody tells" if missing else ""
+    console.note(f"{bytes_text(sum(known))} to fetch{unknown}; nothing was fetched")

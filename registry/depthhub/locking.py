@@ -1,0 +1,200 @@
+"""Lockfiles: written, held against the world as it is now, brought up to date."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from depthhub_cache.store import Store
+
+from .catalog import Catalog
+from .errors import IntegrityError, NotFoundError, NotLockedError, OptionError
+from .hub_names import is_commit
+from .loading import ensure_entry
+from .lockfile import LockedModel, Lockfile, lockable
+from .progress import Report
+from .provenance import Provenance
+from .source import HubFile, LocalFile
+from .steps.find import want
+from .steps.licence import licence_of
+from .steps.located import HubCheckpoint
+from .steps.request import Request
+from .steps.resolve import resolve as locate_checkpoint
+from .whole_file import whole_file
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Stale(NamedTuple):
+    """What is not as it is locked: `fact` was `locked`, and is `now`; None where there is none, or nobody tells.
+
+    fact: commit, sha256, licence, key (this version converts otherwise) or weights_sha256 (of the entry in the cache).
+    """
+
+    source: str
+    fact: str
+    locked: str | None
+    now: str | None
+
+
+def lock(
+    sources: Iterable[str],
+    out: str | os.PathLike[str],
+    *,
+    add: bool = False,
+    dtype: torch.dtype | str | None = None,
+    family: str | None = None,
+    max_depth: float | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+    offline: bool | None = None,
+    progress: Report | None = None,
+) -> Lockfile:
+    """Write the lockfile `out`: `sources` as they are now, each made in the cache if it is not there.
+
+    A branch or tag is asked for anew. add: what the file has besides stays; else the file is these sources.
+    Raises what `from_pretrained` raises, OptionError for a local file, which no other machine has, and LockfileError;
+    the file is then as it was.
+    """
+    out = _absolute(out)
+    kept = Lockfile.read(out).models if add else ()
+    build: dict[str, Any] = {"dtype": dtype, "family": family, "max_depth": max_depth}
+    where: dict[str, Any] = {"cache_dir": cache_dir, "token": token, "offline": offline, "progress": progress}
+    asked = {lockable(request.source, _known(request)): request for request in _requests(sources, **build, **where)}
+    made = [_locked(request) for request in asked.values()]
+    taken = {(model.source, model.recipe.dtype) for model in made}
+    return _written(out, [*made, *(model for model in kept if (model.source, model.recipe.dtype) not in taken)])
+
+
+def update(path: str | os.PathLike[str], sources: Collection[str], **where: Any) -> Lockfile:
+    """Lock `sources` of the lockfile `path` anew, in each dtype that it has of them; the others stay as they are.
+
+    where: `cache_dir`, `token`, `offline` and `progress`, as for `lock`. Raises what `lock` raises, and NotLockedError
+    for a source that is not in the file.
+    """
+    locked = Lockfile.read(_absolute(path))
+    chosen = {lockable(request.source, _known(request)) for request in _requests(sources, **where)}
+    if missing := chosen - {model.source for model in locked.models}:
+        raise NotLockedError(
+            f"{', '.join(sorted(missing))} is not in the lockfile {locked.path}. `depthhub lock --add` adds to it.",
+            source=min(missing),
+            path=locked.path,
+        )
+    models = [_locked(_again(model, where)) if model.source in chosen else model for model in locked.models]
+    return _written(locked.path, models)
+
+
+def check(path: str | os.PathLike[str], **where: Any) -> tuple[Lockfile, tuple[Stale, ...]]:
+    """The lockfile `path`, and what of it is no longer so.
+
+    Downloads no weights. where: as for `update`. Raises what `resolve` raises, but for what is gone: that is stale.
+    """
+    locked = Lockfile.read(_absolute(path))
+    return locked, tuple(stale for model in locked.models for stale in _stale(model, _again(model, where)))
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+def _written(out: Path, models: Iterable[LockedModel]) -> Lockfile:
+    made = Lockfile.of(out, models)
+    with whole_file(out, replace=True) as staged:
+        staged.write(made.to_bytes())
+    return made
+
+
+def _requests(sources: Iterable[str], **options: Any) -> list[Request]:
+    """What is asked for, as it is now. A lockfile in force has no say: it is about to be written."""
+    requests = [Request.parse(source, refresh=True, **options)._replace(lock=None) for source in sources]
+    for request in requests:
+        if isinstance(request.source, LocalFile):
+            raise OptionError(
+                f"{request.source} is a file of this machine. A lockfile names what every machine can have: put the "
+                "file on the Hub, and lock owner/repo/file.",
+                option="sources",
+                value=str(request.source),
+            )
+    return requests
+
+
+def _again(model: LockedModel, where: dict[str, Any]) -> Request:
+    """What was asked for when `model` was locked. What the catalog tells need not be said."""
+    build = model.recipe.build
+    told: dict[str, Any] = {} if model.name is not None else {"family": build.family, "max_depth": build.max_depth}
+    (request,) = _requests([model.source], dtype=model.recipe.dtype, **told, **where)
+    return request
+
+
+def _known(request: Request) -> Catalog:
+    return Catalog.known(request.settings.catalog)
+
+
+def _locked(request: Request) -> LockedModel:
+    store = request.settings.open_store()
+    entry, located, lease, _ = ensure_entry(request, store)
+    with lease:
+        made = Provenance.of(entry)
+    return LockedModel(
+        source=lockable(request.source, _known(request)),
+        name=located.entry.name if located.entry else None,
+        **_place(located, request, store),
+        sha256=made.content_hash,
+        size=made.checkpoint_bytes,
+        licence=licence_of(located, made.content_hash, request).name,
+        recipe=made.recipe,
+        key=entry.key,
+        weights_sha256=entry.record.weights_sha256,
+        weights_size=entry.record.weights_size,
+    )
+
+
+def _place(located: Any, request: Request, store: Store) -> dict[str, Any]:
+    """Repository, type, commit and file. Of a pin whose commit is only a hint, the Hub says at which commit it is."""
+    if not is_commit(located.commits[0]) or len(located.commits) > 1:
+        from .steps.hub_file import ask_once
+
+        there = HubFile(located.repo_id, located.filename, None, located.repo_type)
+        asked = ask_once(there, located.entry, request, store)
+        if located.content_hash is not None and asked.content_hash != located.content_hash:
+            raise IntegrityError(
+                f"{request.source}: at commit {asked.commit} the Hub has a file of sha256 {asked.content_hash}, and "
+                f"the catalog pins {located.content_hash}. Lock the file of a commit that has it: "
+                f"{located.repo_id}/{located.filename}@COMMIT.",
+                source=str(request.source),
+                expected=located.content_hash,
+                found=str(asked.content_hash),
+            )
+        located = asked
+    return {
+        "repo_id": located.repo_id,
+        "repo_type": located.repo_type,
+        "commit": located.commit,
+        "filename": located.filename,
+    }
+
+
+def _stale(model: LockedModel, request: Request) -> Iterator[Stale]:
+    store = request.settings.open_store()
+    try:
+        located = locate_checkpoint(request, store)
+    except NotFoundError:
+        yield Stale(model.source, "commit", model.commit, None)
+        return
+    now: dict[str, str | None] = {}
+    if isinstance(located, HubCheckpoint) and len(located.commits) == 1 and is_commit(located.commit):
+        now["commit"] = located.commit
+    if located.content_hash is not None:
+        now["sha256"] = located.content_hash
+        now["key"] = want(located, request).key
+    now["licence"] = licence_of(located, located.content_hash, request).name
+    entry = store.get(model.key)
+    if entry is not None:
+        now["weights_sha256"] = entry.record.weights_sha256
+    locked = model.to_json()
+    for fact in ("commit", "sha256", "licence", "key", "weights_sha256"):
+        if now.get(fact, locked[fact]) != locked[fact]:
+            yield Stale(model.source, fact, locked[fact], now[fact])
