@@ -12,6 +12,7 @@ from .model.config import ModelConfig
 from .progress import Progress, Report
 from .steps.decide import decide
 from .steps.digest import require_content, require_unchanged
+from .steps.licence import require_licence
 from .steps.local_file import locate_local
 from .steps.request import Request
 from .whole_file import whole_file
@@ -42,6 +43,7 @@ def convert_file(
     request = Request.parse(Path(path), family=family, max_depth=max_depth, dtype=dtype, progress=progress)
     catalog = Catalog.known(request.settings.catalog)
     located = locate_local(Path(path), request, None, catalog)
+    require_licence(located, located.content_hash, request)
     recipe = decide(request, located, located.content_hash)
     converted = convert(read_checkpoint(located.file), recipe)
     out = Path(out).expanduser().absolute()

@@ -250,6 +250,8 @@ def _refuse_offline(asked: Asked, settings: Settings) -> None:
 def _why_offline(settings: Settings) -> str | None:
     if settings.offline:
         return "the network may not be used (offline=True or HF_HUB_OFFLINE)"
+    if not settings.hub_fallback:
+        return "the Hub may not be asked (DEPTHHUB_HUB_FALLBACK=0)"
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE was set when huggingface_hub was imported, and its session stays offline since"
     return None

@@ -14,15 +14,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from depthhub_cache.entry import Entry
-from depthhub_cache.identity import Key, make_key
+from depthhub_cache.identity import ContentHash, Key, make_key
 from depthhub_cache.leases import Lease
 from depthhub_cache.store import Store
 
+from .checkpoint.recipe import Recipe
 from .errors import BrokenEntryError
 from .garbage import collection_paused
 from .progress import Progress, Report
 from .steps.decide import decide
-from .steps.find import find_sound, want
+from .steps.find import Wanted, find_sound, want
 from .steps.located import Located
 from .steps.request import Request, SourceLike
 from .steps.resolve import resolve as locate_checkpoint
@@ -106,8 +107,6 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
     if entry := find_sound(wanted, request, store):
         return Ensured(entry, wanted.located, store.lease(entry), cached=True)
 
-    from .steps.make import make
-    from .steps.obtain import obtain
     from .steps.room import keep_budget
 
     def waiting(whom: str) -> None:
@@ -118,19 +117,39 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
             wanted = want(locate_checkpoint(request, store), request)
         if entry := find_sound(wanted, request, store):
             return Ensured(entry, wanted.located, store.lease(entry), cached=True)
-        if request.settings.remote is not None and wanted.key is not None:
-            from .steps.from_remote import from_remote
+        if fetched := _fetched(wanted, request, store):
+            keep_budget(request, store, keep=[fetched.entry.key])
+            return fetched
+        from .steps.make import make
+        from .steps.obtain import obtain
 
-            if there := from_remote(wanted, request, store):
-                return Ensured(*there, cached=False)
         with store.stage() as staging, obtain(wanted.located, request, store, staging) as obtained:
-            recipe = wanted.recipe or decide(request, wanted.located, obtained.content_hash)
+            recipe = wanted.recipe or _recipe_of(obtained.content_hash, wanted.located, request)
             lease = store.lease(make_key(obtained.content_hash, recipe.to_json()))
             with lease.unless_failed():
                 entry = make(obtained, wanted.located, recipe, request, store, staging)
         store.sweep()  # what processes that died have left
     keep_budget(request, store, keep=[entry.key])
     return Ensured(entry, wanted.located, lease, cached=False)
+
+
+def _fetched(wanted: Wanted, request: Request, store: Store) -> Ensured | None:
+    """The entry out of a remote store, if there is one that has it."""
+    if request.settings.remote is None or wanted.key is None:
+        return None
+    from .steps.from_remote import from_remote
+
+    there = from_remote(wanted, request, store)
+    return Ensured(*there, cached=False) if there else None
+
+
+def _recipe_of(content_hash: ContentHash, located: Located, request: Request) -> Recipe:
+    """Of a checkpoint whose content hash a download has told: what the catalog knows by it counts from now on."""
+    if request.settings.allow_licences is not None:
+        from .steps.licence import require_licence
+
+        require_licence(located, content_hash, request)
+    return decide(request, located, content_hash)
 
 
 def _opened(request: Request, store: Store, device: str) -> DepthModel:
@@ -148,6 +167,7 @@ def _opened(request: Request, store: Store, device: str) -> DepthModel:
                     raise
                 if attempt > 0:  # the first time a collection may have had it in its hands, and has put it back
                     store.distrust(entry, str(error))
+                    request = _without_remote(request)  # where it may come from
             except BaseException:
                 lease.release()
                 raise
@@ -155,6 +175,10 @@ def _opened(request: Request, store: Store, device: str) -> DepthModel:
                 weakref.finalize(model, lease.release)
                 return model
     raise AssertionError("the last attempt returns or raises")
+
+
+def _without_remote(request: Request) -> Request:
+    return request._replace(settings=request.settings._replace(remote=None))
 
 
 def _provisional_key(located: Located) -> Key:

@@ -109,7 +109,7 @@ def _written(out: Path, models: Iterable[LockedModel]) -> Lockfile:
 
 def _requests(sources: Iterable[str], **options: Any) -> list[Request]:
     """What is asked for, as it is now. A lockfile in force has no say: it is about to be written."""
-    requests = [Request.parse(source, refresh=True, **options)._replace(lock=None) for source in sources]
+    requests = [Request.parse(source, refresh=True, locked=False, **options) for source in sources]
     for request in requests:
         if isinstance(request.source, LocalFile):
             raise OptionError(

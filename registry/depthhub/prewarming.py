@@ -1,25 +1,25 @@
 """Entries that exist before they are needed: the story of `loading.py` for many sources, without its last step.
 
-What is there is looked up first, one after the other, which needs neither torch nor a thread. What is missing is
-fetched side by side, a few at a time; `steps/make.py` converts one after the other, which bounds the memory.
+A few sources are worked on side by side: the Hub or a remote store is asked and downloads run at the same time, while
+`steps/make.py` converts one after the other, which bounds the memory. What is there needs no torch.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from depthhub_cache.entry import Entry
 from depthhub_cache.identity import Key
 
 from .errors import DepthHubError, OptionError
-from .loading import Ensured, ensure_entry
+from .loading import ensure_entry
 from .progress import Progress, Report
-from .steps.find import find_sound, want
+from .steps.licence import licence_of_entry
 from .steps.request import Request, SourceLike
-from .steps.resolve import resolve as locate_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -63,9 +63,9 @@ def prewarm(
     """Make the entries of `sources` exist before they are needed; what became of each, in their order.
 
     sources: None means all that the lockfile names, as it is written there. Downloads run side by side, so `progress`
-    is called from several threads. Takes the options of `from_pretrained` (`device` changes nothing here) and raises
-    what it raises, for the first source that fails; what was made until then stays. All sources are parsed before
-    anything is done.
+    is called from several threads. Takes the options of `from_pretrained` (`device` changes nothing here). All sources
+    are parsed before anything is done. Where some fail, the others are made all the same; then the error of the first
+    one is raised, of those that `from_pretrained` raises, RemoteError where it could not be pushed.
     """
     if isinstance(sources, (str, os.PathLike)):
         raise TypeError(f"prewarm takes a list of sources; write prewarm([{str(sources)!r}])")
@@ -83,12 +83,14 @@ def prewarm(
     else:
         build: dict[str, Any] = {"dtype": dtype, "family": family, "max_depth": max_depth}
         requests = [Request.parse(source, revision=revision, **build, **common) for source in sources]
-    made: dict[int, Prewarmed] = {}
-    for place, outcome in outcomes(requests):
+    became = dict(outcomes(requests))
+    made = []
+    for place in range(len(requests)):
+        outcome = became[place]
         if isinstance(outcome, DepthHubError):
             raise outcome
-        made[place] = outcome
-    return [made[place] for place in sorted(made)]
+        made.append(outcome)
+    return made
 
 
 def locked_requests(**common: Any) -> list[Request]:
@@ -103,72 +105,45 @@ def locked_requests(**common: Any) -> list[Request]:
             option="lockfile",
             value=None,
         )
-    return [Request.parse(model.source, dtype=model.recipe.dtype, **common) for model in Lockfile.read(path).models]
+    lock = Lockfile.read(path)
+    common["lockfile"] = path
+    parsed = (Request.parse(model.source, dtype=model.recipe.dtype, locked=False, **common) for model in lock.models)
+    return [request._replace(lock=lock) for request in parsed]
+
+
+Outcome = TypeVar("Outcome")
 
 
 def outcomes(requests: Sequence[Request]) -> Iterator[tuple[int, Prewarmed | DepthHubError]]:
-    """What became of each request, by its place, as it becomes known: first of those that are there already.
+    """What became of each request, by its place, as it becomes known.
 
-    Where the consumer stops, what is under way is told to stop too, and leaves nothing half-made.
+    Where the consumer stops, what is under way is told to stop too, and leaves nothing half-made. Raises SettingsError
+    or RemoteSetupError, before anything is done, where there is no remote store to push to.
     """
-    missing = {}
-    for place, request in enumerate(requests):
-        try:
-            if there := _there(request):
-                yield place, _prewarmed(there, request)
-            else:
-                missing[place] = request._replace(refresh=False)  # it was asked a moment ago
-        except DepthHubError as error:
-            yield place, error
-    if missing:
-        yield from _side_by_side(missing)
+    for settings in {request.settings for request in requests if request.settings.push}:
+        from .steps.from_remote import require_writable
+
+        require_writable(settings)
+    return side_by_side(_prewarm, requests)
 
 
-def _there(request: Request) -> Ensured | None:
-    """The entry of a request if it is here."""
-    store = request.settings.open_store()
-    wanted = want(locate_checkpoint(request, store), request)
-    entry = find_sound(wanted, request, store)
-    return None if entry is None else Ensured(entry, wanted.located, store.lease(entry), cached=True)
-
-
-def _prewarmed(ensured: Ensured, request: Request) -> Prewarmed:
-    entry, _, lease, cached = ensured
-    with lease:
-        pushed = _push(ensured, request) if request.settings.push else None
-        licence = entry.record.about.get("licence")
-    return Prewarmed(
-        source=str(request.source),
-        key=entry.key,
-        path=entry.weights,
-        size=entry.record.weights_size,
-        cached=cached,
-        licence=licence if isinstance(licence, str) else None,
-        pushed=pushed,
-    )
-
-
-def _push(ensured: Ensured, request: Request) -> bool:
-    from .steps.from_remote import push
-
-    return push(ensured.entry, request)
-
-
-def _side_by_side(requests: dict[int, Request]) -> Iterator[tuple[int, Prewarmed | DepthHubError]]:
+def side_by_side(
+    work: Callable[[Request], Outcome], requests: Sequence[Request]
+) -> Iterator[tuple[int, Outcome | DepthHubError]]:
+    """What `work` makes of each request, or its error, by its place, as it becomes known; a few at the same time."""
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
     stopped = threading.Event()
 
-    def work(request: Request) -> Prewarmed | DepthHubError:
-        request = request._replace(report=_stopping(request.report, stopped))
+    def outcome(request: Request) -> Outcome | DepthHubError:
         try:
-            return _prewarmed(ensure_entry(request, request.settings.open_store()), request)
+            return work(request._replace(report=_stopping(request.report, stopped)))
         except DepthHubError as error:
             return error
 
     pool = ThreadPoolExecutor(SIDE_BY_SIDE, "depthhub-prewarm")
     try:
-        places = {pool.submit(work, request): place for place, request in requests.items()}
+        places = {pool.submit(outcome, request): place for place, request in enumerate(requests)}
         for done in as_completed(places):
             yield places[done], done.result()
     finally:
@@ -187,3 +162,24 @@ def _stopping(report: Report, stopped: threading.Event) -> Report:
 
 class _Stopped(BaseException):
     """Ends a call whose outcome nobody waits for any more."""
+
+
+def _prewarm(request: Request) -> Prewarmed:
+    entry, located, lease, cached = ensure_entry(request, request.settings.open_store())
+    with lease:
+        pushed = _push(entry, request) if request.settings.push else None
+    return Prewarmed(
+        source=str(request.source),
+        key=entry.key,
+        path=entry.weights,
+        size=entry.record.weights_size,
+        cached=cached,
+        licence=licence_of_entry(entry, located, request),
+        pushed=pushed,
+    )
+
+
+def _push(entry: Entry, request: Request) -> bool:
+    from .steps.from_remote import push
+
+    return push(entry, request)

@@ -14,6 +14,7 @@ from .hub_names import RepoType, file_path_problem, repo_id_problem, revision_pr
 
 if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
+    from depthhub_cache.record import Record
 
 
 class Provenance(NamedTuple):
@@ -47,8 +48,7 @@ class Provenance(NamedTuple):
         A record may have come with a bundle: it is believed no further than this. What it has besides is ignored.
         """
         try:
-            made = _read(entry)
-            _require_place(made)
+            made = _read(entry.record, entry.weights)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BrokenEntryError(
                 f"The record of entry {entry.path} is damaged ({type(error).__name__}: {error}). "
@@ -58,12 +58,17 @@ class Provenance(NamedTuple):
         return made
 
 
+def require_facts(record: Record) -> None:
+    """Raises KeyError, TypeError, ValueError or AttributeError where `Provenance.of` would not believe a record."""
+    _read(record, Path(record.weights))
+
+
 _MOST_BYTES = 1 << 60
 
 
-def _read(entry: Entry) -> Provenance:
-    about = entry.record.about
-    return Provenance(
+def _read(record: Record, path: Path) -> Provenance:
+    about = record.about
+    made = Provenance(
         source=_text(about, "source"),
         name=_text_or_none(about, "name"),
         repo_id=_text_or_none(about, "repo_id"),
@@ -76,10 +81,12 @@ def _read(entry: Entry) -> Provenance:
         recipe=Recipe.from_json(about["recipe"]),
         decisions=_texts(about, "decisions"),
         versions=_versions(about["versions"]),
-        key=entry.key,
-        path=entry.weights,
-        made_at=entry.record.created_at,
+        key=record.key,
+        path=path,
+        made_at=record.created_at,
     )
+    _require_place(made)
+    return made
 
 
 def _require_place(made: Provenance) -> None:

@@ -39,7 +39,7 @@ def test_without_a_name_it_is_depthhub_lock_in_this_folder(
 
 
 def test_the_setting_names_the_file_that_is_written_and_that_binds(
-    depthhub, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    depthhub, hub: LocalHub, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "models.lock"
     monkeypatch.setenv("DEPTHHUB_LOCKFILE", str(path))
@@ -47,7 +47,7 @@ def test_the_setting_names_the_file_that_is_written_and_that_binds(
     assert path.exists()
     assert depthhub("path", REPO).code == 0
     assert depthhub("path", "vits").code == 10
-    assert depthhub("predict", "x.jpg", "-m", "vits", "-o", tmp_path / "x.png").code == 10
+    assert depthhub("predict", photo, "-m", "vits", "-o", tmp_path / "x.png").code == 10
 
 
 def test_it_says_what_was_added_changed_and_removed(depthhub, hub: LocalHub, file: Path, tiny: Path) -> None:

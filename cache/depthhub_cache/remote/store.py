@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .. import record
@@ -81,11 +82,13 @@ class RemoteStore:
         store: Store,
         *,
         check: Callable[[Record], None],
+        check_weights: Callable[[Path], None] | None = None,
         progress: Report | None = None,
     ) -> Entry | None:
         """The entry `key`, brought into `store` and verified; None where the remote has not got it.
 
-        check: sees the record before anything else is fetched, and raises to refuse it.
+        check: sees the record before anything else is fetched, and raises to refuse it. check_weights: the same of the
+        file, which is what the record describes, before it is published.
         Raises NoSpaceError, before the weights are fetched, where there is no room for them.
         """
         with self._asked_about(key) as remote:
@@ -97,6 +100,8 @@ class RemoteStore:
             with store.stage() as staging:
                 with staging.file(WEIGHTS) as staged:
                     _fetch_weights(remote, found, staged, progress)
+                if check_weights is not None:
+                    check_weights(staged.path)
                 try:
                     return store.publish_record(found, staging)
                 except BrokenEntryError:
@@ -108,14 +113,18 @@ class RemoteStore:
         Every byte is verified before anything is sent, and again while it is: BrokenEntryError where it is not as it
         was published. What is there stays as it is, unless it is damaged or has the wrong size.
         """
-        if self._address.is_web:
-            raise self._setup_error("Over HTTP it can only be read. Push to the store that is behind it.")
+        self.require_writable()
         with self._asked_about(entry.key) as remote:
             if _is_whole(remote, entry.key):
                 return "was there"
             made = _verified(entry)
             _push_weights(remote, entry, made, progress)
             return _push_record(remote, made)
+
+    def require_writable(self) -> None:
+        """Raises RemoteSetupError where nothing can be pushed to such an address. Connects to nothing."""
+        if self._address.is_web:
+            raise self._setup_error("Over HTTP it can only be read. Push to the store that is behind it.")
 
     @contextmanager
     def _asked_about(self, key: Key) -> Iterator[Errands]:

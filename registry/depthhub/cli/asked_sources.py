@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DepthHubError, NotFoundError
-from ..progress import Report
 from .errors import UsageError
 from .options import build_options
 
@@ -23,14 +22,13 @@ class Asked(NamedTuple):
     request: Request | DepthHubError
 
 
-def asked_sources(args: argparse.Namespace, report: Report) -> list[Asked]:
+def asked_sources(args: argparse.Namespace) -> list[Asked]:
     """Each source once, in the order in which it was asked for. Raises UsageError, and LockfileError."""
     common: dict[str, Any] = {
         "cache_dir": args.cache_dir,
         "offline": args.offline,
         "refresh": args.refresh,
         "lockfile": args.lockfile,
-        "progress": report,
     }
     if args.locked:
         asked = list(_all_locked(args, common))

@@ -6,20 +6,22 @@ Whatever it does wrong costs time: the Hub is asked then, unless the settings sa
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from depthhub_cache.entry import Entry
-from depthhub_cache.identity import Key
 from depthhub_cache.leases import Lease
 from depthhub_cache.record import Record
 from depthhub_cache.remote import RemoteStore
 from depthhub_cache.store import Store
 
+from ..checkpoint.header import read_header
 from ..checkpoint.recipe import Recipe
-from ..errors import IntegrityError, NotFoundError, RemoteError, RemoteSetupError, SettingsError
+from ..errors import CheckpointError, IntegrityError, NotFoundError, RemoteError, RemoteSetupError, SettingsError
 from ..progress import Progress
+from ..provenance import require_facts
 from ..settings import Settings
 from .find import Wanted
-from .located import Located
+from .located import LocalCheckpoint, Located
 from .locked import require_locked_weights
 from .request import Request
 
@@ -27,13 +29,13 @@ log = logging.getLogger("depthhub")
 
 
 def from_remote(wanted: Wanted, request: Request, store: Store) -> tuple[Entry, Located, Lease] | None:
-    """The wanted entry, fetched, verified against its record and published here; None where the Hub is to be asked.
+    """The wanted entry, fetched, verified against its record and published here; None where it is to be made.
 
     Raises NotFoundError where the store has not got it and the Hub may not be asked, RemoteError where it fails then,
     and RemoteSetupError where its address cannot be one.
     """
-    remote, key = remote_store(request.settings), wanted.key
-    if remote is None or key is None or (request.settings.offline and remote.is_on_a_network):
+    remote, key = _asked_for(wanted, request.settings), wanted.key
+    if remote is None or key is None:
         return None
     lease = store.lease(key)
     with lease.unless_failed():
@@ -42,6 +44,7 @@ def from_remote(wanted: Wanted, request: Request, store: Store) -> tuple[Entry, 
                 key,
                 store,
                 check=lambda record: _require_the_wanted(record, wanted, request),
+                check_weights=lambda path: _require_own_header(path, wanted),
                 progress=lambda done, total: request.report(Progress(wanted.located.source, "fetching", done, total)),
             )
         except RemoteSetupError:
@@ -55,12 +58,7 @@ def from_remote(wanted: Wanted, request: Request, store: Store) -> tuple[Entry, 
             log.info("fetched and verified %s bytes from %s", f"{entry.record.weights_size:,}", remote.where)
             return entry, wanted.located, lease
         if not request.settings.hub_fallback:
-            raise NotFoundError(
-                f"{wanted.located.source} (entry {key[:12]}) is not in {remote.where}, and the Hub may not be asked "
-                "(DEPTHHUB_HUB_FALLBACK=0). Let a job that may fill it run `depthhub pull --push` with the same "
-                "options.",
-                source=wanted.located.source,
-            )
+            raise not_in(remote, wanted)
     lease.release()
     return None
 
@@ -70,27 +68,65 @@ def push(entry: Entry, request: Request) -> bool:
 
     Raises RemoteError, and SettingsError where there is no such store.
     """
-    remote = remote_store(request.settings)
+    source = str(request.source)
+
+    def progress(done: int, total: int) -> None:
+        request.report(Progress(source, "pushing", done, total))
+
+    return _named(request.settings).push(entry, progress=progress) == "pushed"
+
+
+def size_in_remote(wanted: Wanted, settings: Settings) -> int | None:
+    """Bytes of the converted weights that the remote store has of the wanted entry; None where the Hub is to be asked.
+
+    Raises what `from_remote` raises before it fetches anything.
+    """
+    remote, key = _asked_for(wanted, settings), wanted.key
+    if remote is None or key is None:
+        return None
+    try:
+        record = remote.record(key)
+    except RemoteSetupError:
+        raise
+    except RemoteError as error:
+        if not settings.hub_fallback:
+            raise
+        log.warning("%s", error)
+        return None
+    if record is None and not settings.hub_fallback:
+        raise not_in(remote, wanted)
+    return None if record is None else record.weights_size
+
+
+def not_in(remote: RemoteStore, wanted: Wanted) -> NotFoundError:
+    source = wanted.located.source
+    return NotFoundError(
+        f"{source} (entry {str(wanted.key)[:12]}) is not in {remote.where}, and the Hub may not be asked "
+        "(DEPTHHUB_HUB_FALLBACK=0). Let a job that may fill it run `depthhub pull --push` with the same options.",
+        source=source,
+    )
+
+
+def require_writable(settings: Settings) -> None:
+    """Raises SettingsError where there is no remote store to push to, RemoteSetupError where it can only be read."""
+    _named(settings).require_writable()
+
+
+def _named(settings: Settings) -> RemoteStore:
+    remote = remote_store(settings)
     if remote is None:
         raise SettingsError(
             "There is no remote store to push to: name one with DEPTHHUB_REMOTE.", variable="DEPTHHUB_REMOTE", value=""
         )
-    source = str(request.source)
-    state = remote.push(entry, progress=lambda done, total: request.report(Progress(source, "pushing", done, total)))
-    return state == "pushed"
+    return remote
 
 
-def size_in_remote(key: Key, settings: Settings) -> int | None:
-    """Bytes of the converted weights that the remote store has under `key`; None where it has none, or fails."""
+def _asked_for(wanted: Wanted, settings: Settings) -> RemoteStore | None:
+    """The store that is asked for the wanted entry. For a file of this machine none is: its entry is made of it."""
     remote = remote_store(settings)
-    try:
-        record = None if remote is None else remote.record(key)
-    except RemoteSetupError:
-        raise
-    except RemoteError as error:
-        log.warning("%s", error)
+    if remote is None or isinstance(wanted.located, LocalCheckpoint):
         return None
-    return None if record is None else record.weights_size
+    return None if settings.offline and remote.is_on_a_network else remote
 
 
 def remote_store(settings: Settings) -> RemoteStore | None:
@@ -107,22 +143,33 @@ def remote_store(settings: Settings) -> RemoteStore | None:
 
 def _require_the_wanted(record: Record, wanted: Wanted, request: Request) -> None:
     """Raises IntegrityError where a record is of other weights than those that were asked for, or are locked."""
-    about, located, recipe = record.about, wanted.located, wanted.recipe
-    found = (about.get("content_hash"), _recipe(about.get("recipe")))
-    if found != (located.content_hash, recipe):
-        raise IntegrityError(
-            f"{located.source}: what the remote store has as entry {record.key[:12]} was made of another checkpoint, "
-            "or in another way.",
-            source=located.source,
-            expected=str(located.content_hash),
-            found=str(found[0]),
-        )
+    about, located = record.about, wanted.located
+    try:
+        require_facts(record)
+        recipe = Recipe.from_json(about["recipe"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _other(wanted, f"its record lacks something, or says what cannot be ({error})", None) from error
+    if (about["content_hash"], recipe) != (located.content_hash, wanted.recipe):
+        raise _other(wanted, "it was made of another checkpoint, or in another way", about["content_hash"])
     if request.lock is not None:
         require_locked_weights(request.lock, record.key, record.weights_sha256, request, "the remote store")
 
 
-def _recipe(data: object) -> Recipe | None:
+def _require_own_header(path: Path, wanted: Wanted) -> None:
+    """Raises IntegrityError where the converted file itself says that it is another one."""
     try:
-        return Recipe.from_json(data)  # type: ignore[arg-type]  # whatever it is, that is asked here
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
+        header = read_header(path)
+    except CheckpointError as error:
+        raise _other(wanted, f"its file is none of ours: {error}", None) from error
+    if (header.content_hash, header.recipe) != (wanted.located.content_hash, wanted.recipe):
+        raise _other(wanted, "its weights are those of another entry", header.content_hash)
+
+
+def _other(wanted: Wanted, what: str, found: object) -> IntegrityError:
+    source = wanted.located.source
+    return IntegrityError(
+        f"{source}: what the remote store has as entry {str(wanted.key)[:12]} is not used: {what}.",
+        source=source,
+        expected=str(wanted.located.content_hash),
+        found=str(found),
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from depthhub_cache.identity import ContentHash
+from depthhub_cache.entry import Entry
+from depthhub_cache.identity import ContentHash, is_sha256
 
 from ..catalog import Catalog
 from ..errors import LicenceError
@@ -38,6 +39,13 @@ def licence_of(located: Located, content_hash: ContentHash | None, request: Requ
         return Licence(None, "nobody: the catalog does not know this file")
     where = f"the card of {located.repo_id} on the Hub"
     return Licence(located.card_licence, where if located.card_licence else f"nobody, neither the catalog nor {where}")
+
+
+def licence_of_entry(entry: Entry, located: Located, request: Request) -> str | None:
+    """As `licence_of` has it; the record, which somebody else may have written, has a word only where nobody has."""
+    made_of, recorded = entry.record.about.get("content_hash"), entry.record.about.get("licence")
+    content_hash = located.content_hash or (ContentHash(str(made_of)) if is_sha256(made_of) else None)
+    return licence_of(located, content_hash, request).name or (recorded if isinstance(recorded, str) else None)
 
 
 def require_licence(located: Located, content_hash: ContentHash | None, request: Request) -> None:

@@ -37,6 +37,8 @@ def make(
     obtained: Obtained, located: Located, recipe: Recipe, request: Request, store: Store, staging: Staging
 ) -> Entry:
     """Convert `obtained` into `staging` and publish it. Another process that was faster is adopted."""
+    if _one_at_a_time.locked():
+        request.report(Progress(located.source, "waiting", detail="another conversion is under way"))
     with _one_at_a_time:
         return _made(obtained, located, recipe, request, store, staging)
 

@@ -81,18 +81,26 @@ def _local(located: LocalCheckpoint, request: Request, store: Store) -> Obtained
 
 def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtained | None:
     """A copy that is on this machine already, used where it lies after every byte of it was checked."""
+    verified = (_verified(path, located, commit, request) for path, commit in copies(located, store))
+    return next((found for found in verified if found is not None), None)
+
+
+def copies(located: HubCheckpoint, store: Store) -> Iterator[tuple[Path, str]]:
+    """Files on this machine that should be the checkpoint, and the commit of each: kept originals, the Hub's own cache.
+
+    None where nothing tells whether they are.
+    """
     if located.content_hash is None:
-        return None
+        return
     from .. import hub
 
     kept = store.kept(located.content_hash)
-    if kept is not None and (verified := _verified(kept, located, located.commit, request)):
-        return verified
+    if kept is not None:
+        yield kept, located.commit
     for commit in located.commits:
         found = hub.cached_file(located.repo_id, located.filename, repo_type=located.repo_type, revision=commit)
-        if found is not None and (verified := _verified(found.path, located, found.commit, request)):
-            return verified
-    return None
+        if found is not None:
+            yield found.path, found.commit
 
 
 def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request) -> Obtained | None:
@@ -114,15 +122,10 @@ def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request)
 def _download(located: HubCheckpoint, request: Request, store: Store, staging: Staging) -> Obtained:
     from .. import hub
 
-    if request.settings.offline:
-        raise OfflineError(
-            f"{located.source} is not in the cache {request.settings.cache_dir}, and the network may not be used "
-            "(offline=True or HF_HUB_OFFLINE). Run `depthhub pull` once with a network.",
-            source=located.source,
-        )
+    require_network(located, request)
     if located.size is not None:
         require_room(located.size + _converted_size(located.size, request), request, store)
-    name = f"{located.content_hash}.part" if located.content_hash else "checkpoint.part"
+    name = part_name(located)
     seeds = list(store.abandoned(name)) if located.content_hash else []
     last = len(located.commits) - 1
 
@@ -152,6 +155,23 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
             remember(located._replace(content_hash=content_hash), store)
         return Obtained(staged.path, content_hash, commit, fingerprint(staged.path), downloaded=True)
     raise AssertionError("a located checkpoint has at least one commit")
+
+
+def require_network(located: HubCheckpoint, request: Request) -> None:
+    """Raises OfflineError where a checkpoint would have to be downloaded, and may not be."""
+    settings = request.settings
+    if settings.offline:
+        why = "the network may not be used (offline=True or HF_HUB_OFFLINE). Run `depthhub pull` once with a network"
+    elif not settings.hub_fallback:
+        why = "the Hub may not be asked (DEPTHHUB_HUB_FALLBACK=0). Run `depthhub pull` once without that"
+    else:
+        return
+    raise OfflineError(f"{located.source} is not in the cache {settings.cache_dir}, and {why}.", source=located.source)
+
+
+def part_name(located: HubCheckpoint) -> str:
+    """The file that a download is written to. What a killed process has left of it is known by its name."""
+    return f"{located.content_hash}.part" if located.content_hash else "checkpoint.part"
 
 
 def _converted_size(size: int, request: Request) -> int:

@@ -51,10 +51,12 @@ class Request(NamedTuple):
         token: str | bool | None = None,
         offline: bool | None = None,
         lockfile: str | os.PathLike[str] | None = None,
+        locked: bool = True,
         progress: Report | None = None,
     ) -> Request:
         """Check every option before anything is done.
 
+        locked: if not, a lockfile that is in force has no say, and need not be there.
         Raises SourceError, FamilyError, OptionError, SettingsError, LockfileError.
         """
         if cache_dir is not None and not (isinstance(cache_dir, str | os.PathLike) and os.fspath(cache_dir)):
@@ -73,7 +75,7 @@ class Request(NamedTuple):
             refresh=refresh,
             verify=verify,
             settings=settings,
-            lock=None if settings.lockfile is None else _read_lock(settings.lockfile),
+            lock=_read_lock(settings.lockfile) if locked and settings.lockfile is not None else None,
             report=progress or silent,
         )
 

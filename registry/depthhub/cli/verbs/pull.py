@@ -17,6 +17,8 @@ from ..output import Cell, bytes_text, counted, write_json, write_table
 if TYPE_CHECKING:
     from ...planning import Planned
     from ...prewarming import Prewarmed
+    from ...steps.request import Request
+    from ..progress_bar import Indicator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,15 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
     """What fails is reported, and the others are pulled all the same."""
     with console.progress() as bar, ending_at_once(console, json=args.json):
-        asked = asked_sources(args, bar.report)
-        work = _plans(asked) if args.dry_run else _pulls(asked)
+        asked = asked_sources(args)
+        bar.expect(len(asked))
         outcomes: dict[int, Prewarmed | Planned | DepthHubError] = {}
         codes = [ExitCode.DONE]
-        for place, outcome in work:
+        for place, outcome in _outcomes(asked, bar, dry_run=args.dry_run):
             outcomes[place] = outcome
-            bar.finished(asked[place].text)
+            bar.finished(place)
             if isinstance(outcome, DepthHubError):
-                bar.close()
                 codes.append(console.failure(outcome))
     found = [outcomes[place] for place in range(len(asked))]
     if args.json:
@@ -57,27 +58,28 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     return common_exit_code(codes)
 
 
-def _pulls(asked: Sequence[Asked]) -> Iterator[tuple[int, Prewarmed | DepthHubError]]:
-    from ...prewarming import outcomes
-
-    requests = {}
+def _outcomes(
+    asked: Sequence[Asked], bar: Indicator, *, dry_run: bool
+) -> Iterator[tuple[int, Prewarmed | Planned | DepthHubError]]:
+    """What became, or would become, of each that was asked for, by its place."""
+    requests: dict[int, Request] = {}
     for place, (_, request) in enumerate(asked):
         if isinstance(request, DepthHubError):
             yield place, request
         else:
-            requests[place] = request
+            requests[place] = request._replace(report=bar.report_of(place))
     places = list(requests)
-    yield from ((places[at], outcome) for at, outcome in outcomes(list(requests.values())))
+    yield from ((places[at], outcome) for at, outcome in _work(list(requests.values()), dry_run=dry_run))
 
 
-def _plans(asked: Sequence[Asked]) -> Iterator[tuple[int, Planned | DepthHubError]]:
+def _work(requests: Sequence[Request], *, dry_run: bool) -> Iterator[tuple[int, Prewarmed | Planned | DepthHubError]]:
+    from ...prewarming import outcomes, side_by_side
+
+    if not dry_run:
+        return outcomes(requests)
     from ...planning import plan
 
-    for place, (_, request) in enumerate(asked):
-        try:
-            yield place, request if isinstance(request, DepthHubError) else plan(request)
-        except DepthHubError as error:
-            yield place, error
+    return side_by_side(plan, requests)
 
 
 def _as_json(asked: Asked, outcome: object) -> object:
@@ -90,8 +92,11 @@ def _show(outcomes: Sequence[object]) -> None:
     from ...prewarming import Prewarmed
 
     pulled = (outcome for outcome in outcomes if isinstance(outcome, Prewarmed))
-    rows = [(one.source, _state(one), bytes_text(one.size), one.licence, one.path) for one in pulled]
+    rows = [(one.source, _state(one), bytes_text(one.size), one.licence or _UNKNOWN, one.path) for one in pulled]
     write_table(("SOURCE", "STATE", "SIZE", "LICENCE", "PATH"), rows)
+
+
+_UNKNOWN = "unknown"
 
 
 def _state(pulled: Prewarmed) -> str:
@@ -99,7 +104,13 @@ def _state(pulled: Prewarmed) -> str:
     return state if pulled.pushed is None else f"{state}, {'pushed' if pulled.pushed else 'was in the remote store'}"
 
 
-_ORIGINS = {"cache": "is there", "file": "a file here", "remote": "from the remote store", "hub": "from the Hub"}
+_ORIGINS = {
+    "cache": "is there",
+    "file": "a file here",
+    "remote": "from the remote store",
+    "copy": "a copy here",
+    "hub": "from the Hub",
+}
 
 
 def _show_plans(outcomes: Sequence[object], console: Console) -> None:
@@ -111,7 +122,7 @@ def _show_plans(outcomes: Sequence[object], console: Console) -> None:
             one.source,
             _ORIGINS[one.origin],
             bytes_text(one.bytes) or "not known",
-            one.licence or "unknown",
+            one.licence or _UNKNOWN,
             one.stated_by,
         )
         for one in planned
