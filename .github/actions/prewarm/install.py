@@ -1,0 +1,71 @@
+"""Installs depthhub into an environment of its own, so that nothing of the job's Python is changed.
+
+torch, which is most of the download, converts checkpoints and does nothing else here: where every entry is restored, it
+is never installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from runner import fail
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+"""The repository that this action is a part of, at the commit that the workflow names."""
+
+OLDEST = (3, 10)
+
+
+def main() -> None:
+    if sys.version_info < OLDEST:
+        fail(f"depthhub needs Python 3.10, and python3 is {sys.version.split()[0]}. Put actions/setup-python before.")
+    version = os.environ["PREWARM_VERSION"]
+    wanted = f"depthhub=={version}" if version else str(CHECKOUT)
+    installed = _environment() / "installed"
+    if installed.is_file() and installed.read_text(encoding="utf-8") == wanted:  # by an earlier step of this job
+        return
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(_environment())], check=True)
+    _pip("install", "--no-deps", wanted)
+    _pip("install", *(text for text in _requirements() if not _is_torch(text)))
+    installed.write_text(wanted, encoding="utf-8")
+
+
+def install_torch() -> None:
+    """What `main` has left out."""
+    _pip("install", *filter(_is_torch, _requirements()))
+
+
+def python() -> str:
+    """The interpreter of the environment."""
+    return str(_environment() / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+
+
+def _environment() -> Path:
+    return Path(os.environ["RUNNER_TEMP"]) / "depthhub-python"
+
+
+def _pip(*arguments: str) -> None:
+    subprocess.run([python(), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments], check=True)
+
+
+def _requirements() -> list[str]:
+    """What the installed depthhub needs, without its extras."""
+    code = "import importlib.metadata, json; print(json.dumps(importlib.metadata.requires('depthhub')))"
+    told = subprocess.run([python(), "-c", code], check=True, text=True, stdout=subprocess.PIPE).stdout
+    return [text for text in json.loads(told) if "extra ==" not in text]
+
+
+def _is_torch(requirement: str) -> bool:
+    return re.fullmatch(r"torch\b(?![-_.]).*", requirement) is not None
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        fail(f"depthhub could not be installed: {' '.join(map(str, error.cmd))} ended with {error.returncode}.")
