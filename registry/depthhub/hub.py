@@ -313,7 +313,14 @@ def _parse_listing(data: Any, repo_id: str, repo_type: RepoType) -> Listing:
     files = (_parse_file(item, repo_id, repo_type, commit) for item in data["siblings"])
     # A name that could leave a folder, or means a device somewhere, is nobody's checkpoint.
     sound = (file for file in files if file_path_problem(file.filename) is None)
-    return Listing(repo_id=repo_id, repo_type=repo_type, commit=commit, files=tuple(sound), licence=_licence_of(data))
+    return Listing(
+        repo_id=repo_id,
+        repo_type=repo_type,
+        commit=commit,
+        files=tuple(sound),
+        licence=_licence_of(data),
+        gated=data.get("gated") not in (None, False),  # else "auto" or "manual": how access is granted
+    )
 
 
 def _licence_of(data: Any) -> str | None:

@@ -168,3 +168,10 @@ def test_a_file_that_the_hubs_own_cache_knows_to_be_missing_is_not_found(remote,
         hf_hub_download("owner/repo", "other.pth", endpoint=local_hub.endpoint)
     assert list(Path(constants.HF_HUB_CACHE).rglob(".no_exist/*/other.pth"))
     assert hub.cached_file("owner/repo", "other.pth", repo_type="model", revision=remote.commit) is None
+
+
+def test_a_gate_is_told_and_the_list_is_open_all_the_same(remote, local_hub, list_files):
+    assert list_files().gated is False
+    local_hub.gate("owner/repo")
+    assert list_files().gated is True
+    assert list_files().files == (remote,)

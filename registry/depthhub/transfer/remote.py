@@ -50,13 +50,17 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The files of a repository at one commit, by name. licence: what its card states, in lower case."""
+    """The files of a repository at one commit, by name.
+
+    licence: what its card states, in lower case. gated: the files are for accounts that its authors have let in.
+    """
 
     repo_id: str
     repo_type: RepoType
     commit: str
     files: tuple[RemoteFile, ...]
     licence: str | None = None
+    gated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
