@@ -92,6 +92,7 @@ def _http(limits: Limits) -> dict[str, Any]:
             "auto_decompress": False,  # what counts is what was put there
             "raise_for_status": True,  # or the connection is never given back
             "trust_env": True,  # proxies, and ~/.netrc
+            "requote_redirect_url": False,  # the address that a redirect sends to may be signed as it is
         }
     }
 
