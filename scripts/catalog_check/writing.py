@@ -18,11 +18,11 @@ from .findings import Finding
 def write_confirmed(path: Path, found: Iterable[Finding]) -> list[Finding]:
     """The findings that were written. Raises CatalogError where the file does not have a field a line."""
     confirmed = [finding for finding in found if finding.kind == "confirmed"]
+    if not confirmed:
+        return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     for finding in confirmed:
         _put(lines, finding.name, finding.fields, path)
-    if not confirmed:
-        return []
     text = "".join(lines).encode()
     with TemporaryDirectory() as folder:  # held against the schema before anything is replaced
         tried = Path(folder) / path.name
@@ -39,7 +39,7 @@ def _put(lines: list[str], name: str, fields: Mapping[str, str | int], path: Pat
         raise _other_form(name, path)
     after = start
     for field, value in fields.items():
-        end = next(at for at in range(start, len(lines)) if lines[at].strip() in ("}", "},"))
+        end = next((at for at in range(start, len(lines)) if lines[at].strip() in ("}", "},")), len(lines))
         at = _line_of(lines, field, start, end)
         if at is not None:
             lines[at] = re.sub(r":.*?(,?)$", rf": {json.dumps(value)}\1", lines[at])
