@@ -22,7 +22,7 @@ from .errors import ReleaseError
 from .licences import require_redistributable, stated_sha256, why_withheld
 from .models import files_of, known_catalog, model_files
 from .notes import notes
-from .packages import package_names
+from .packages import package_names, require_of_the_commit
 from .release import Release
 
 VERSION = 1
@@ -36,6 +36,7 @@ def make_manifest(release: Release) -> tuple[Asset, ...]:
     catalog = known_catalog()
     packages = package_names(release.checkout.version)
     require_only(release.packages, packages)
+    require_of_the_commit(release)
     locked = Lockfile.read(release.models / FILE_NAME).models
     for model in locked:
         require_redistributable(model, catalog)

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from pathlib import Path
 
 from depthhub.whole_file import whole_file
@@ -39,6 +41,22 @@ def build_packages(release: Release) -> tuple[Path, Path]:
 def package_names(version: str) -> tuple[str, str]:
     """Of the sdist and the wheel."""
     return f"depthhub-{version}.tar.gz", f"depthhub-{version}-py3-none-any.whl"
+
+
+def require_of_the_commit(release: Release) -> None:
+    """Raises ReleaseError where a package was built of another commit: what is in it bears the time of its commit."""
+    sdist, wheel = (release.packages / name for name in package_names(release.checkout.version))
+    time = release.checkout.time
+    try:
+        with tarfile.open(sdist) as archive:
+            is_of_it = {member.mtime for member in archive} == {time}
+        with zipfile.ZipFile(wheel) as zipped:
+            stated = {member.date_time for member in zipped.infolist()}
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise ReleaseError(f"A package is damaged: {error}. Run `scripts/release build` again.") from error
+    year, month, day, hour, minute, second = datetime.fromtimestamp(time, timezone.utc).timetuple()[:6]
+    if not is_of_it or stated != {(year, month, day, hour, minute, second // 2 * 2)}:
+        raise ReleaseError(f"The packages are not of commit {release.checkout.commit}. Run `scripts/release build`.")
 
 
 def _committed(release: Release, folder: Path) -> Path:
@@ -97,9 +115,10 @@ def _run(command: list[str], problem: str, folder: Path, environment: dict[str, 
 
 
 def _put(packages: Iterable[Path], folder: Path) -> None:
-    packages = tuple(packages)
+    """Both are new, or one is missing, which is seen."""
+    if folder.is_dir():
+        for former in folder.iterdir():
+            former.unlink()
     for package in packages:
         with whole_file(folder / package.name, replace=True) as staged:
             staged.write(package.read_bytes())
-    for other in set(folder.iterdir()) - {folder / package.name for package in packages}:
-        other.unlink()  # of another version

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -152,9 +157,20 @@ def github(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubSer
 
 @pytest.fixture
 def packages(project: Path, out: Path) -> Path:
-    """What `build` would have made: for what comes after it, any bytes will do."""
-    folder = out / "packages"
+    """What `build` would have made, as far as what comes after it looks."""
+    return write_packages(out / "packages")
+
+
+def write_packages(folder: Path, *, time: int = TIME) -> Path:
+    """Small ones that bear the time of a commit."""
     folder.mkdir(parents=True)
-    (folder / f"depthhub-{VERSION}.tar.gz").write_bytes(b"an sdist")
-    (folder / f"depthhub-{VERSION}-py3-none-any.whl").write_bytes(b"a wheel")
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        member = tarfile.TarInfo(f"depthhub-{VERSION}/PKG-INFO")
+        member.mtime = time
+        archive.addfile(member)
+    (folder / f"depthhub-{VERSION}.tar.gz").write_bytes(gzip.compress(made.getvalue(), mtime=0))
+    when = datetime.fromtimestamp(time, timezone.utc).timetuple()[:6]
+    with zipfile.ZipFile(folder / f"depthhub-{VERSION}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(zipfile.ZipInfo("depthhub/__init__.py", when), "")
     return folder

@@ -19,7 +19,7 @@ from depthhub.lockfile import Lockfile
 from depthhub.testing import Fault, LocalHub, make_checkpoint
 
 from ..catalogs import write_catalog
-from .conftest import ROOT, TIME, Run, commit, git
+from .conftest import ROOT, TIME, Run, commit, git, write_packages
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -192,7 +192,6 @@ def test_a_later_commit_gives_the_entries_its_time_without_another_download(
     git(project, "tag", "--force", "v1.2.3")
     local_hub.clear_log()
     assert release("models") == 0
-    assert release("manifest") == 0
     assert not [asked for asked in local_hub.requests if asked.host == "cdn"]
     records = [json.loads(path.read_bytes()) for path in (made / "models").glob("*.json")]
     assert {record["created_at"] for record in records} == {"2023-11-15T22:13:20+00:00"}
@@ -209,6 +208,21 @@ def test_an_entry_that_was_damaged_between_two_runs_is_made_again(release: Run, 
     assert release("models") == 0
     assert release("manifest") == 0
     assert (made / "SHA256SUMS").read_text() == sums
+
+
+def test_packages_or_models_of_another_commit_are_not_released(
+    release: Run, made: Path, packages: Path, project: Path, tmp_path: Path, capsys
+) -> None:
+    commit(project, time=TIME + 86_400)
+    git(project, "tag", "--force", "v1.2.3")
+    assert release("manifest") == 1
+    assert "The packages are not of commit" in capsys.readouterr().err
+    shutil.rmtree(packages)
+    write_packages(packages, time=TIME + 86_400)
+    assert release("manifest") == 1
+    assert "the time is 2023-11-14T22:13:20+00:00" in capsys.readouterr().err
+    assert release("models") == 0
+    assert release("manifest") == 0
 
 
 @pytest.mark.parametrize("name", ["v2-vitl.tar", "notes.html", "weights.pth"])
