@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,19 @@ print(*sorted(sys.modules))
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "depthhub" in loaded
     assert not loaded & {"torch", "numpy", "huggingface_hub", "safetensors", "filelock", "fsspec", "platformdirs"}
+
+
+def test_the_guide_names_every_step_every_kind_of_asset_and_every_licence_that_passes() -> None:
+    from releasing.__main__ import STEPS
+    from releasing.licences import REDISTRIBUTABLE
+    from releasing.models import LICENCE_FILE
+
+    guide = (ROOT / "docs" / "releasing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", guide[: guide.index("## The licence gate")], re.MULTILINE)
+    assert rows == list(STEPS)
+    assert all(f"`{name}`" in guide for name in (*REDISTRIBUTABLE, LICENCE_FILE))
+    for link in re.findall(r"\]\(([^)#:]+)\)", guide):
+        assert (ROOT / "docs" / link).exists(), link
 
 
 def every_step() -> Iterator[dict[str, Any]]:
