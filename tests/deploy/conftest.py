@@ -1,0 +1,39 @@
+"""The recipes of docs/deploy.md, in a world of their own: a Hub, a wheel, a base image."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+if str(SCRIPTS) not in sys.path:  # where scripts/try-recipes finds the package
+    sys.path.insert(0, str(SCRIPTS))
+
+if sys.platform == "win32":  # bash types the commands
+    collect_ignore_glob = ["test_*"]
+
+if TYPE_CHECKING:
+    from recipes.walk import Walk
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """One world for all tests of this folder: what one of them types, the next ones find."""
+    from recipes.walk import Walk
+
+    with Walk(tmp_path_factory.mktemp("recipes")) as world:
+        yield world
+
+
+@pytest.fixture
+def containers() -> None:
+    """For tests that cannot do without."""
+    from recipes.container import why_no_containers
+
+    if reason := why_no_containers():
+        pytest.skip(f"no containers here: {reason}")
