@@ -155,8 +155,8 @@ def assignments(text: str) -> dict[str, str]:
 
 
 def machine_environment(**further: str) -> dict[str, str]:
-    """The variables that a job finds: this machine's, without what would tell depthhub or the runner anything."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "RUNNER_"))}
+    """The variables that a job finds: this machine's, without what would tell the runner or pip anything."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "RUNNER_", "PIP_"))}
     return {**kept, **further}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import site
@@ -108,9 +109,9 @@ def caches(tmp_path: Path) -> KeptCaches:
 
 @pytest.fixture
 def run(machine: Path, repository: Path, caches: KeptCaches, hub: LocalHub, tmp_path: Path) -> Callable[..., Job]:
-    """`run()`: one job of the workflow in the README. torch: whether pip can find one."""
+    """`run()`: one job of the README's workflow. torch: whether there is one. wheels: what pip can find besides."""
 
-    def job(steps: list[dict[str, Any]] | None = None, *, torch: bool = True) -> Job:
+    def job(steps: list[dict[str, Any]] | None = None, *, torch: bool = True, wheels: Path | None = None) -> Job:
         workspace, temp = machine / "work", machine / "temp"
         shutil.rmtree(workspace, ignore_errors=True)
         for left in temp.iterdir() if temp.exists() else ():
@@ -121,6 +122,8 @@ def run(machine: Path, repository: Path, caches: KeptCaches, hub: LocalHub, tmp_
             PATH=f"{python_of_the_job(tmp_path)}:{machine_environment()['PATH']}",
             PIP_NO_BUILD_ISOLATION="0",  # as pip reads it: without isolation, so that hatchling is not downloaded
             PIP_NO_INDEX="1",
+            PIP_CONFIG_FILE=os.devnull,
+            PIP_FIND_LINKS=str(wheels or ""),
         )
         made = Job(repository, workspace, temp, caches, {"OWNER/depthhub/.github/actions/prewarm": ACTION}, environment)
         return made.run(printed_steps() if steps is None else steps)
@@ -267,9 +270,14 @@ def test_sound_entries_with_other_numbers_than_the_locked_ones_are_replaced(
 
 @pytest.mark.slow
 def test_where_the_hub_has_no_answer_the_job_fails_with_the_reason_and_keeps_nothing(
-    run: Callable[..., Job], lock_models: Callable[..., None], hub: LocalHub, caches: KeptCaches
+    run: Callable[..., Job],
+    lock_models: Callable[..., None],
+    hub: LocalHub,
+    caches: KeptCaches,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lock_models("me/forest")
+    monkeypatch.setenv("DEPTHHUB_TOTAL_TIMEOUT", "2")
     hub.inject(Fault.status(503), times=None)
     with pytest.raises(JobFailed) as failed:
         run(ACTION_ALONE)
@@ -298,7 +306,6 @@ def test_version_lockfile_and_cache_dir_are_as_the_workflow_says(
     lock_models: Callable[..., None],
     repository: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lock_models("me/forest")
     (repository / "models").mkdir()
@@ -306,15 +313,26 @@ def test_version_lockfile_and_cache_dir_are_as_the_workflow_says(
     wheels = tmp_path / "wheels"
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT]
     subprocess.run(build, check=True)
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     given = {"version": version("depthhub"), "lockfile": "models/a name.lock", "cache-dir": "image/$(weights)"}
     checkout, action = ACTION_ALONE
-    job = run([checkout, {**action, "with": given}])
+    job = run([checkout, {**action, "with": given}], wheels=wheels)
     assert job.env["DEPTHHUB_LOCKFILE"] == str(job.workspace / "models" / "a name.lock")
     assert job.env["DEPTHHUB_CACHE"] == str(job.workspace / "image" / "$(weights)")
     assert len(keys_in(job.workspace / "image" / "$(weights)")) == 1
     installed = job.temp / "depthhub-python" / "installed"
     assert installed.read_text() == f"depthhub=={version('depthhub')}"
+
+
+@pytest.mark.slow
+def test_a_version_that_the_index_does_not_have_is_one_error(
+    run: Callable[..., Job], lock_models: Callable[..., None]
+) -> None:
+    lock_models("me/forest")
+    checkout, action = ACTION_ALONE
+    with pytest.raises(
+        JobFailed, match=r"::error title=depthhub::depthhub could not be installed: .*depthhub==9\.9\.9 ended"
+    ):
+        run([checkout, {**action, "with": {"version": "9.9.9"}}])
 
 
 def test_the_readme_lists_the_inputs_and_outputs_of_the_action() -> None:

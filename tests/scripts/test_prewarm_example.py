@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,10 @@ def test_on_a_terminal_there_is_a_line_of_progress(names: list[str]) -> None:
     ran = subprocess.Popen([sys.executable, str(EXAMPLE), *names], stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
     assert ran.communicate(timeout=120)[0].count(b"is there now") == 2
-    seen = os.read(ours, 1 << 20).decode()
-    os.close(ours)
+    seen = ""
+    with suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:  # which is how its end is told
+        while data := terminal.read(1 << 16):
+            seen += data.decode()
     assert "forest: downloading" in seen
     assert "converting" in seen
     assert seen.endswith("\r\033[K")  # taken away, before anything else is printed

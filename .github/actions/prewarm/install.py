@@ -29,7 +29,7 @@ def main() -> None:
     installed = _environment() / "installed"
     if installed.is_file() and installed.read_text(encoding="utf-8") == wanted:  # by an earlier step of this job
         return
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(_environment())], check=True)
+    _run(sys.executable, "-m", "venv", "--clear", str(_environment()))
     _pip("install", "--no-deps", wanted)
     _pip("install", *(text for text in _requirements() if not _is_torch(text)))
     installed.write_text(wanted, encoding="utf-8")
@@ -50,22 +50,26 @@ def _environment() -> Path:
 
 
 def _pip(*arguments: str) -> None:
-    subprocess.run([python(), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments], check=True)
+    _run(python(), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
 
 
 def _requirements() -> list[str]:
     """What the installed depthhub needs, without its extras."""
     code = "import importlib.metadata, json; print(json.dumps(importlib.metadata.requires('depthhub')))"
-    told = subprocess.run([python(), "-c", code], check=True, text=True, stdout=subprocess.PIPE).stdout
-    return [text for text in json.loads(told) if "extra ==" not in text]
+    return [text for text in json.loads(_run(python(), "-c", code)) if "extra ==" not in text]
 
 
 def _is_torch(requirement: str) -> bool:
     return re.fullmatch(r"torch\b(?![-_.]).*", requirement) is not None
 
 
+def _run(*command: str) -> str:
+    """What it prints. Ends the step where it fails."""
+    done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE)
+    if done.returncode:
+        fail(f"depthhub could not be installed: {' '.join(command)} ended with {done.returncode}; see above why.")
+    return done.stdout
+
+
 if __name__ == "__main__":
-    try:
-        main()
-    except subprocess.CalledProcessError as error:
-        fail(f"depthhub could not be installed: {' '.join(map(str, error.cmd))} ended with {error.returncode}.")
+    main()
