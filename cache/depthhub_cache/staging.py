@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from . import disk
+from .errors import CacheNotWritableError
 from .identity import ContentHash, is_file_name
 from .owner import Owner
 from .refusal import refusals
@@ -35,6 +36,7 @@ class StagedFile:
         self.size = 0
         self.finished = False
         self._digest = hashlib.sha256()
+        self._pid = os.getpid()
         self._file = disk.create_file(path)
         self._beside: ThreadPoolExecutor | None = None
         self._syncing: Future[None] | None = None
@@ -42,6 +44,7 @@ class StagedFile:
 
     def write(self, data: bytes | memoryview) -> int:
         """Append all of `data`; its size in bytes. `size` and `sha256` stay true if it fails half-way."""
+        self._require_own_process()
         view = memoryview(data)
         if not view.nbytes:  # such a view cannot be cast
             return 0
@@ -107,10 +110,24 @@ class StagedFile:
 
     def finish(self) -> None:
         """Bring it to the disk and close it. Only a finished file can be published, and none that the disk refused."""
+        self._require_own_process()
         self._require_synced()
         with refusals(self.path), self._file:
             os.fsync(self._file.fileno())
+            found = os.fstat(self._file.fileno()).st_size
+        if found != self.size:
+            raise self._spoiled(f"it has {found:,} bytes, and {self.size:,} were written")
         self.finished = True
+
+    def _require_own_process(self) -> None:
+        """A forked child has the file too, at one place with its parent: what both write is neither's."""
+        if os.getpid() != self._pid:
+            raise self._spoiled("a forked process cannot go on with what its parent was making")
+
+    def _spoiled(self, what: str) -> CacheNotWritableError:
+        return CacheNotWritableError(
+            f"{self.path} cannot be used: {what}. Nothing of it was published; call again.", path=self.path
+        )
 
     def close(self) -> None:
         if self._beside is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .catalog import Catalog
+from .checkpoint.containers import OpenCheckpoint
 from .errors import OptionError
 from .model.config import ModelConfig
 from .progress import Progress, Report
@@ -45,17 +46,19 @@ def convert_file(
     located = locate_local(Path(path), request, None, catalog)
     require_licence(located, located.content_hash, request)
     recipe = decide(request, located, located.content_hash)
-    converted = convert(read_checkpoint(located.file), recipe)
     out = Path(out).expanduser().absolute()
     if out.exists() and out.samefile(located.file):
         raise OptionError(f"{out} is the checkpoint itself. Name another file to write.", option="out", value=out)
-    with whole_file(out, replace=replace) as staged:
-        write_converted(
-            staged.write,
-            converted,
-            content_hash=located.content_hash,
-            progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
-        )
-        require_unchanged(located.file, located.fingerprint)
-        require_content(located.file, located.content_hash, located.source, request.report)  # what was written
+    with OpenCheckpoint(located.file) as opened:
+        require_unchanged(opened, located.fingerprint)
+        converted = convert(read_checkpoint(opened), recipe)
+        with whole_file(out, replace=replace) as staged:
+            write_converted(
+                staged.write,
+                converted,
+                content_hash=located.content_hash,
+                progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
+            )
+            require_unchanged(opened, located.fingerprint)
+            require_content(opened, located.content_hash, located.source, request.report)  # what was written
     return converted.config

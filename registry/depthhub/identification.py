@@ -9,7 +9,7 @@ from pathlib import Path
 from depthhub_cache.identity import ContentHash
 
 from .catalog import Catalog
-from .checkpoint.containers import container_of
+from .checkpoint.containers import OpenCheckpoint
 from .checkpoint.hints import guess_from_file_name
 from .checkpoint.layouts import Layout
 from .checkpoint.shapes import Sizes
@@ -55,26 +55,29 @@ def identify(path: str | os.PathLike[str], *, progress: Report | None = None) ->
     Raises NotFoundError, CheckpointError for a file that is no checkpoint, UnsafeCheckpointError for one that holds
     more than tensors, UnknownKeysError for one whose tensors are not those of one model.
     """
-    path = Path(path).absolute()
-    container_of(path)
+    with OpenCheckpoint(Path(path).absolute()) as opened:
+        return _identified(opened, progress or silent)
 
+
+def _identified(opened: OpenCheckpoint, report: Report) -> Identification:
     from .checkpoint.convert import sizes_of
     from .checkpoint.reading import read_checkpoint
 
-    content_hash = sha256_of(path, str(path), progress or silent)
+    path = opened.path
+    content_hash = sha256_of(opened, str(path), report)
     entry = Catalog.known(Settings.resolve().catalog).by_sha256(content_hash, hints=True)
     checkpoint = sizes = unsupported = None
     try:
-        checkpoint = read_checkpoint(path)
+        checkpoint = read_checkpoint(opened)
         sizes = sizes_of(checkpoint)
     except UnsupportedModelError as error:
         unsupported = error.reason
-    stated = stated_by(path, path) if unsupported is None else None
+    stated = stated_by(path, opened) if unsupported is None else None
     build = (entry.build if entry else None) or (stated.build if stated else None)
     told = build is not None or unsupported is not None
     return Identification(
         path=path,
-        size=path.stat().st_size,
+        size=opened.size,
         content_hash=content_hash,
         name=entry.name if entry else None,
         confirmed=entry is not None and entry.sha256 == content_hash,

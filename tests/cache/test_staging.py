@@ -146,3 +146,31 @@ def test_a_folder_that_holds_other_things_is_not_kept_out_of_backups(tmp_path: P
     store.remember("x", {})
     assert store.recall("x") == {}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.tex", "v1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_cannot_go_on_with_its_parents_file(store: Store) -> None:
+    """Both have it open at one place: what both write is neither's."""
+    with store.stage() as staging:
+        with staging.file("file") as staged:
+            staged.write(b"one ")
+            child = os.fork()
+            if child == 0:
+                try:
+                    staged.write(b"child")
+                except CacheNotWritableError:
+                    os._exit(7)
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            staged.write(b"two")
+        assert staged.path.read_bytes() == b"one two"
+
+
+def test_a_file_that_somebody_else_wrote_to_is_never_finished(tmp_path: Path) -> None:
+    staged = StagedFile(tmp_path / "file")
+    staged.write(b"one")
+    with staged.path.open("ab") as other:
+        other.write(b"other")
+    with pytest.raises(CacheNotWritableError, match="has 8 bytes, and 3 were written"):
+        staged.finish()
+    assert not staged.finished

@@ -10,6 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from depthhub.checkpoint.containers import OpenCheckpoint
+from depthhub.checkpoint.reading import Checkpoint, read_checkpoint
+
 GOLDEN = Path(__file__).parent.parent / "golden"
 NAMES = sorted(path.name.removesuffix(".shapes.json") for path in GOLDEN.glob("*.shapes.json"))
 
@@ -32,6 +35,12 @@ def state_dict(shapes: Shapes, dtype: torch.dtype = torch.float32) -> dict[str, 
     numels = {key: math.prod(shape) for key, shape in shapes.items()}
     buffer = torch.arange(max(numels.values()) + len(shapes)).remainder_(2**20).to(dtype)
     return {key: buffer[i : i + numels[key]].view(shape) for i, (key, shape) in enumerate(shapes.items())}
+
+
+def read(path: Path) -> Checkpoint:
+    """The checkpoint `path`, whose tensors outlive the open file."""
+    with OpenCheckpoint(path) as opened:
+        return read_checkpoint(opened)
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:

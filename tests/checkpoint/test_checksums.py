@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from depthhub.checkpoint.reading import read_checkpoint
 from depthhub.errors import CheckpointError
 from depthhub.testing import make_checkpoint
 
-from .states import golden_shapes, same_bits, state_dict
+from .states import golden_shapes, read, same_bits, state_dict
 
 
 def largest_in(path: Path) -> zipfile.ZipInfo:
@@ -28,9 +27,22 @@ def test_a_member_that_was_damaged_inside_is_named(tmp_path: Path, tiny: Path, d
     content[at : at + len(damage)] = damage
     (tmp_path / "weights.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=f"its member {member.filename} has another checksum") as caught:
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
     assert "Download it again" in str(caught.value)
     assert caught.value.path == tmp_path / "weights.pth"
+
+
+def test_a_list_of_members_that_lost_a_checksum_does_not_hide_damage(tmp_path: Path, tiny: Path) -> None:
+    """torch writes each a second time, behind the member."""
+    member, content = largest_in(tiny), bytearray(tiny.read_bytes())
+    listed = content.rindex(member.CRC.to_bytes(4, "little"))
+    content[listed : listed + 4] = bytes(4)
+    (tmp_path / "weights.pth").write_bytes(content)
+    assert read(tmp_path / "weights.pth").layout == "original"
+    content[member.header_offset + member.file_size // 2] ^= 1
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match="has another checksum"):
+        read(tmp_path / "weights.pth")
 
 
 def test_a_file_of_two_versions_is_refused(tmp_path: Path, tiny: Path) -> None:
@@ -40,7 +52,7 @@ def test_a_file_of_two_versions_is_refused(tmp_path: Path, tiny: Path) -> None:
     half = len(old) // 2
     (tmp_path / "weights.pth").write_bytes(old[:half] + new[half:])
     with pytest.raises(CheckpointError, match=r"archive/data/\d+ \(and \d+ more\) has another checksum"):
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
 
 
 def test_numbers_that_were_written_after_their_archive_are_read(tmp_path: Path) -> None:
@@ -54,5 +66,5 @@ def test_numbers_that_were_written_after_their_archive_are_read(tmp_path: Path) 
         for number, tensor in enumerate(state.values()):
             file.seek(reader.get_record_offset(f"data/{number}"))
             file.write(tensor.numpy().tobytes())
-    tensors = read_checkpoint(path).tensors
+    tensors = read(path).tensors
     assert all(same_bits(tensors[key], state[key]) for key in state)

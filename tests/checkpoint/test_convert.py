@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,9 +16,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from depthhub.checkpoint.cast import cast
 from depthhub.checkpoint.convert import convert, sizes_of
 from depthhub.checkpoint.converted import CHUNK, read_converted, write_converted
-from depthhub.checkpoint.reading import Checkpoint, read_checkpoint
+from depthhub.checkpoint.reading import Checkpoint
 from depthhub.checkpoint.recipe import Dtype, Recipe
 from depthhub.checkpoint.rules import invert
 from depthhub.errors import CheckpointError, UnknownKeysError
@@ -27,7 +29,7 @@ from depthhub.testing import make_checkpoint
 from depthhub.testing.shapes import Size
 from depthhub_cache.identity import ContentHash
 
-from .states import golden_shapes, same_bits, state_dict
+from .states import golden_shapes, read, same_bits, state_dict
 
 HASH = ContentHash("0123456789abcdef" * 4)
 V2 = Recipe(Build("v2"))
@@ -35,7 +37,7 @@ V2 = Recipe(Build("v2"))
 
 def converted_bytes(path: Path, recipe: Recipe = V2) -> bytes:
     out = io.BytesIO()
-    write_converted(out.write, convert(read_checkpoint(path), recipe), content_hash=HASH)
+    write_converted(out.write, convert(read(path), recipe), content_hash=HASH)
     return out.getvalue()
 
 
@@ -53,7 +55,7 @@ def in_memory(tensors: Mapping[str, Tensor]) -> Checkpoint:
     ("encoder", "container"), [("tiny", "pth"), ("tiny", "legacy"), ("tiny-swiglu", "safetensors")]
 )
 def test_a_file_converted_and_inverted_is_the_original_state_dict(tmp_path: Path, encoder: str, container: str) -> None:
-    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "weights", encoder=encoder, container=container))  # type: ignore[arg-type]
+    checkpoint = read(make_checkpoint(tmp_path / "weights", encoder=encoder, container=container))  # type: ignore[arg-type]
     restored = invert(load_file(converted_file(checkpoint, tmp_path / "out.safetensors")), path=tmp_path)
     assert restored.keys() == checkpoint.tensors.keys()
     assert all(same_bits(restored[key], tensor) for key, tensor in checkpoint.tensors.items())
@@ -98,7 +100,7 @@ print(hashlib.sha256(converted_bytes(Path(sys.argv[1]), Recipe(Build("v2"), sys.
 def test_weights_that_were_never_written_are_refused(tmp_path: Path, container: str) -> None:
     path = make_checkpoint(tmp_path / "weights", container=container)  # type: ignore[arg-type]
     if container == "pth":
-        state = read_checkpoint(path).tensors
+        state = read(path).tensors
         with torch.serialization.skip_data():
             torch.save({"model": state}, path := tmp_path / "skipped.pth")
     else:
@@ -135,14 +137,14 @@ def test_the_same_weights_give_the_same_bytes_however_they_are_packed(tmp_path: 
 
 
 def test_a_converted_file_converts_to_itself(tmp_path: Path, tiny: Path) -> None:
-    out = converted_file(read_checkpoint(tiny), tmp_path / "out.safetensors")
-    again = read_checkpoint(out)
+    out = converted_file(read(tiny), tmp_path / "out.safetensors")
+    again = read(out)
     assert again.layout == "depthhub"
     assert converted_bytes(out) == out.read_bytes()
 
 
 def test_the_order_of_the_original_does_not_reach_the_bytes(tiny: Path) -> None:
-    tensors = read_checkpoint(tiny).tensors
+    tensors = read(tiny).tensors
     backwards = dict(reversed(tensors.items()))
     one, other = io.BytesIO(), io.BytesIO()
     write_converted(one.write, convert(in_memory(tensors), V2), content_hash=HASH)
@@ -164,7 +166,7 @@ PINNED = "576f991013ede9a0d889449b62d162108473fcd38b59a8859c40e407fb8a604b"
 @pytest.mark.parametrize("encoder", ["tiny", "tiny-swiglu"])
 @pytest.mark.parametrize("layout", ["original", "distill", "transformers"])
 def test_the_names_and_shapes_are_those_of_the_model(tmp_path: Path, encoder: str, layout: str) -> None:
-    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "weights.pth", encoder=encoder, layout=layout))  # type: ignore[arg-type]
+    checkpoint = read(make_checkpoint(tmp_path / "weights.pth", encoder=encoder, layout=layout))  # type: ignore[arg-type]
     tensors, header = read_converted(converted_file(checkpoint, tmp_path / "out.safetensors"))
     wanted = {name: tuple(tensor.shape) for name, tensor in DPT(header.config).state_dict().items()}
     assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == wanted
@@ -219,7 +221,7 @@ def test_quantised_weights_are_refused(dtype: torch.dtype) -> None:
 
 
 def test_a_port_without_what_inference_never_reads_converts(tmp_path: Path) -> None:
-    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
+    checkpoint = read(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
     unread = ("backbone.embeddings.mask_token", "neck.fusion_stage.layers.0.residual_layer1.")
     lean = {name: tensor for name, tensor in checkpoint.tensors.items() if not name.startswith(unread)}
     assert len(lean) == len(checkpoint.tensors) - 5
@@ -228,7 +230,7 @@ def test_a_port_without_what_inference_never_reads_converts(tmp_path: Path) -> N
 
 
 def test_an_unknown_name_in_a_port_is_reported_under_its_own_name(tmp_path: Path) -> None:
-    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
+    checkpoint = read(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
     more = {**checkpoint.tensors, "backbone.embeddings.surprise": torch.zeros(1)}
     with pytest.raises(UnknownKeysError) as caught:
         convert(Checkpoint(checkpoint.path, "transformers", more, ()), V2)
@@ -236,7 +238,7 @@ def test_an_unknown_name_in_a_port_is_reported_under_its_own_name(tmp_path: Path
 
 
 def test_a_port_without_a_query_is_reported(tmp_path: Path) -> None:
-    checkpoint = read_checkpoint(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
+    checkpoint = read(make_checkpoint(tmp_path / "port.safetensors", layout="transformers"))
     query = "backbone.encoder.layer.2.attention.attention.query.weight"
     del checkpoint.tensors[query]
     with pytest.raises(UnknownKeysError) as caught:
@@ -246,7 +248,7 @@ def test_a_port_without_a_query_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["original", "distill", "transformers"])
 def test_the_size_is_told_of_any_layout(tmp_path: Path, layout: str) -> None:
-    sizes = sizes_of(read_checkpoint(make_checkpoint(tmp_path / "weights.pth", layout=layout)))  # type: ignore[arg-type]
+    sizes = sizes_of(read(make_checkpoint(tmp_path / "weights.pth", layout=layout)))  # type: ignore[arg-type]
     assert (sizes.width, sizes.blocks, sizes.base_grid) == (128, 8, (16, 16))
 
 
@@ -272,9 +274,9 @@ import hashlib, re, sys, threading, time
 from pathlib import Path
 from depthhub.checkpoint.convert import convert
 from depthhub.checkpoint.converted import write_converted
-from depthhub.checkpoint.reading import read_checkpoint
 from depthhub.checkpoint.recipe import Recipe
 from depthhub.model.config import Build
+from tests.checkpoint.states import read
 
 def private():
     status = Path("/proc/self/status")
@@ -285,7 +287,7 @@ def write(data):
     digest.update(data)
     peak.append(private())
 
-write_converted(write, convert(read_checkpoint(Path(sys.argv[1])), Recipe(Build("v2"))), content_hash=sys.argv[2])
+write_converted(write, convert(read(Path(sys.argv[1])), Recipe(Build("v2"))), content_hash=sys.argv[2])
 print(digest.hexdigest(), max(peak) - before)
 """
 
@@ -300,13 +302,14 @@ def test_another_process_makes_the_same_bytes_in_a_fraction_of_the_files_memory(
     assert size > 40_000_000
     answer = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(path), HASH],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
     digest = hashlib.sha256()
-    write_converted(digest.update, convert(read_checkpoint(path), V2), content_hash=HASH)
+    write_converted(digest.update, convert(read(path), V2), content_hash=HASH)
     assert answer[0] == digest.hexdigest()
     assert int(answer[1]) < size / 10, "bytes of private memory"
 
@@ -317,9 +320,11 @@ def test_a_sign_that_a_view_left_for_later_is_not_lost(tmp_path: Path, dtype: Dt
     written = converted_file(in_memory(tensors), tmp_path / "plain", Recipe(Build("v2"), dtype)).read_bytes()
     lazy = {key: tensor.neg()._neg_view() for key, tensor in tensors.items()}  # type: ignore[operator]
     torch.save(lazy, tmp_path / "lazy.pth")
-    checkpoint = read_checkpoint(tmp_path / "lazy.pth")
-    assert all(tensor.is_neg() for tensor in checkpoint.tensors.values()), "the case that is tested"
-    assert converted_file(checkpoint, tmp_path / "lazy", Recipe(Build("v2"), dtype)).read_bytes() == written
+    assert all(tensor.is_neg() for tensor in torch.load(tmp_path / "lazy.pth").values()), "the case that is tested"
+    assert (
+        converted_file(read(tmp_path / "lazy.pth"), tmp_path / "lazy", Recipe(Build("v2"), dtype)).read_bytes()
+        == written
+    )
 
 
 @pytest.mark.parametrize(("stored", "dtype"), [(torch.float32, "float16"), (torch.float64, "float32")])
@@ -341,3 +346,38 @@ def test_a_cast_that_would_make_a_number_infinite_is_refused_by_the_tensors_name
     assert ("bfloat16" in str(caught.value)) == (dtype == "float16")
     if dtype == "float16":
         converted_file(in_memory(tensors), tmp_path / "out", Recipe(Build("v2"), "bfloat16"))
+
+
+UPWARD = {"x86_64": 0x800, "AMD64": 0x800, "aarch64": 0x400000, "arm64": 0x400000}.get(platform.machine())
+
+
+@pytest.mark.skipif(UPWARD is None or os.name == "nt", reason="how this processor is told to round is not known here")
+def test_a_process_that_rounds_otherwise_casts_nothing(tmp_path: Path, tiny: Path) -> None:
+    code = """
+import ctypes, sys
+from pathlib import Path
+from depthhub.checkpoint.recipe import Recipe
+from depthhub.errors import CheckpointError
+from depthhub.model.config import Build
+from tests.checkpoint.test_convert import converted_bytes
+converted_bytes(Path(sys.argv[1]), Recipe(Build("v2"), "float16"))
+assert ctypes.CDLL(None).fesetround(int(sys.argv[2])) == 0
+converted_bytes(Path(sys.argv[1]))  # nothing is rounded
+try:
+    converted_bytes(Path(sys.argv[1]), Recipe(Build("v2"), "float16"))
+except CheckpointError as error:
+    print(error)
+"""
+    run = [sys.executable, "-c", code, str(tiny), str(UPWARD)]
+    found = subprocess.run(run, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert "round up or down" in found.stdout
+
+
+def test_what_is_no_number_has_the_same_bits_after_every_cast() -> None:
+    """Which sign and payload it keeps is for each kind of processor to say."""
+    odd = torch.tensor([0x7FF4000000000001, -0x000BFFFFFFFFFFFF, 0x3FF0000000000000]).view(torch.float64)
+    for dtype, bits in ((torch.float32, 0x7FC00000), (torch.float16, 0x7E00), (torch.bfloat16, 0x7FC0)):
+        made = cast(odd, dtype, path=Path("x"))
+        whole = torch.int32 if dtype == torch.float32 else torch.int16
+        assert made.view(whole).tolist()[:2] == [bits, bits]
+        assert made[2] == 1

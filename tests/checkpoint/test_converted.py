@@ -14,10 +14,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from depthhub.checkpoint.containers import OpenCheckpoint
 from depthhub.checkpoint.convert import convert
 from depthhub.checkpoint.converted import read_converted, write_converted
 from depthhub.checkpoint.header import LIMIT, METADATA, build_stated_in, read_header
-from depthhub.checkpoint.reading import Checkpoint, read_checkpoint
+from depthhub.checkpoint.reading import Checkpoint
 from depthhub.checkpoint.recipe import LAYOUT_VERSION, Recipe
 from depthhub.errors import CheckpointError
 from depthhub.model.config import Build
@@ -25,7 +26,7 @@ from depthhub.testing import make_checkpoint
 from depthhub.testing.shapes import Size, original_shapes
 from depthhub_cache.identity import ContentHash
 
-from .states import state_dict
+from .states import read, state_dict
 
 HASH = ContentHash("0123456789abcdef" * 4)
 RECIPE = Recipe(Build("v2-metric", 20.0), "float16")
@@ -35,7 +36,7 @@ RECIPE = Recipe(Build("v2-metric", 20.0), "float16")
 def converted(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     out = tmp_path_factory.mktemp("converted") / "out.safetensors"
     with out.open("wb") as file:
-        write_converted(file.write, convert(read_checkpoint(tiny), RECIPE), content_hash=HASH)
+        write_converted(file.write, convert(read(tiny), RECIPE), content_hash=HASH)
     return out
 
 
@@ -105,17 +106,22 @@ def test_a_reader_gets_what_the_model_needs_and_not_what_it_never_reads(converte
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
 
 
+def stated_in(path: Path) -> Build | None:
+    with OpenCheckpoint(path) as opened:
+        return build_stated_in(opened)
+
+
 def test_how_to_build_it_is_stated_by_our_own_files_alone(converted: Path, tiny: Path, tmp_path: Path) -> None:
-    assert build_stated_in(converted) == RECIPE.build
-    assert build_stated_in(tiny) is None
-    assert build_stated_in(make_checkpoint(tmp_path / "other.safetensors")) is None
+    assert stated_in(converted) == RECIPE.build
+    assert stated_in(tiny) is None
+    assert stated_in(make_checkpoint(tmp_path / "other.safetensors")) is None
 
 
 def test_a_file_of_somebody_else_is_no_converted_file(tmp_path: Path) -> None:
     path = make_checkpoint(tmp_path / "other.safetensors")
-    for read in (read_converted, read_header):
+    for reader in (read_converted, read_header):
         with pytest.raises(CheckpointError, match="no converted file"):
-            read(path)
+            reader(path)
 
 
 def test_another_layout_version_is_refused_with_both_numbers(converted: Path, tmp_path: Path) -> None:
@@ -123,11 +129,11 @@ def test_another_layout_version_is_refused_with_both_numbers(converted: Path, tm
     facts = json.loads(header["__metadata__"][METADATA])  # type: ignore[index]
     facts["recipe"]["layout_version"] = LAYOUT_VERSION + 1
     path = with_metadata(converted, tmp_path / "newer.safetensors", json.dumps(facts))
-    for read in (read_converted, read_header, build_stated_in):
+    for reader in (read_converted, read_header, stated_in):
         with pytest.raises(
             CheckpointError, match=f"version {LAYOUT_VERSION + 1}; this depthhub reads {LAYOUT_VERSION}"
         ):
-            read(path)
+            reader(path)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +141,9 @@ def test_another_layout_version_is_refused_with_both_numbers(converted: Path, tm
 )
 def test_damaged_words_are_an_error(converted: Path, tmp_path: Path, text: str) -> None:
     path = with_metadata(converted, tmp_path / "damaged.safetensors", text)
-    for read in (read_converted, read_header):
+    for reader in (read_converted, read_header):
         with pytest.raises(CheckpointError, match="is damaged, or of another version"):
-            read(path)
+            reader(path)
 
 
 def test_a_content_hash_that_is_none_is_damage(converted: Path, tmp_path: Path) -> None:
@@ -177,9 +183,9 @@ def test_a_header_that_is_none_is_an_error_and_never_a_large_allocation(tmp_path
 
 
 def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
-    for read in (read_converted, read_header):
+    for reader in (read_converted, read_header):
         with pytest.raises(CheckpointError, match="cannot be read"):
-            read(tmp_path / "nothing.safetensors")
+            reader(tmp_path / "nothing.safetensors")
 
 
 def test_what_a_file_says_of_itself_is_read_without_torch(converted: Path) -> None:
@@ -187,8 +193,9 @@ def test_what_a_file_says_of_itself_is_read_without_torch(converted: Path) -> No
         "import sys; from pathlib import Path\n"
         "import depthhub.checkpoint.converted, depthhub.checkpoint.hints, depthhub.checkpoint.layouts\n"
         "import depthhub.checkpoint.shapes\n"
+        "from depthhub.checkpoint.containers import OpenCheckpoint\n"
         "from depthhub.checkpoint.header import build_stated_in, read_header\n"
-        "path = Path(sys.argv[1]); read_header(path); build_stated_in(path)\n"
+        "path = Path(sys.argv[1]); read_header(path); build_stated_in(OpenCheckpoint(path))\n"
         "print(sorted({'torch', 'huggingface_hub', 'numpy'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code, str(converted)], capture_output=True, text=True, check=True)

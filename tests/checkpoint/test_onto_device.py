@@ -25,14 +25,14 @@ from depthhub.checkpoint import onto_device as module
 from depthhub.checkpoint.convert import convert
 from depthhub.checkpoint.converted import Place, read_converted, write_converted
 from depthhub.checkpoint.onto_device import Carrier, Cuda, Part, Plain, carrier_of, onto_device
-from depthhub.checkpoint.reading import Checkpoint, read_checkpoint
+from depthhub.checkpoint.reading import Checkpoint
 from depthhub.checkpoint.recipe import Recipe
 from depthhub.errors import CheckpointError, OptionError
 from depthhub.model.config import Build
 from depthhub.testing.shapes import Size, original_shapes
 from depthhub_cache.identity import ContentHash
 
-from .states import state_dict
+from .states import read, state_dict
 
 HASH = ContentHash("0123456789abcdef" * 4)
 CPU = torch.device("cpu")
@@ -142,7 +142,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
-    return _written(tmp_path_factory.mktemp("converted") / "out.safetensors", read_checkpoint(tiny))
+    return _written(tmp_path_factory.mktemp("converted") / "out.safetensors", read(tiny))
 
 
 @pytest.fixture

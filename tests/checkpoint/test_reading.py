@@ -20,11 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from depthhub.checkpoint.converted import read_converted
-from depthhub.checkpoint.reading import read_checkpoint
 from depthhub.errors import CheckpointError, DepthHubError, NotFoundError, UnsafeCheckpointError
 from depthhub.testing import make_checkpoint
 
-from .states import golden_shapes, same_bits, state_dict
+from .states import golden_shapes, read, same_bits, state_dict
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def trusting_application() -> Iterator[None]:
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_the_content_decides_and_not_the_suffix(tmp_path: Path, container: str, suffix: str) -> None:
     path = make_checkpoint(tmp_path / f"weights{suffix}", container=container)  # type: ignore[arg-type]
-    checkpoint = read_checkpoint(path)
+    checkpoint = read(path)
     assert checkpoint.layout == "original"
     assert {key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()} == golden_shapes("v2-tiny")
 
@@ -71,7 +70,7 @@ def mapped(tensor: Tensor) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks the Linux kernel")
 @pytest.mark.parametrize(("container", "suffix"), [("pth", "pth"), ("pth", "bin"), ("safetensors", "safetensors")])
 def test_tensors_are_views_of_the_mapped_file(tmp_path: Path, container: str, suffix: str) -> None:
-    checkpoint = read_checkpoint(make_checkpoint(tmp_path / f"weights.{suffix}", container=container))  # type: ignore[arg-type]
+    checkpoint = read(make_checkpoint(tmp_path / f"weights.{suffix}", container=container))  # type: ignore[arg-type]
     assert all(mapped(tensor) for tensor in checkpoint.tensors.values())
 
 
@@ -80,7 +79,7 @@ def test_the_values_are_those_that_were_saved(tmp_path: Path, state: dict[str, T
     torch.save(state, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
     save_file(state, tmp_path / "state.safetensors")
     for path in tmp_path.iterdir():
-        tensors = read_checkpoint(path).tensors
+        tensors = read(path).tensors
         assert all(same_bits(tensors[key], state[key]) for key in state)
 
 
@@ -90,12 +89,12 @@ def test_an_archive_without_checksums_is_read(tmp_path: Path, state: dict[str, T
         torch.save(state, tmp_path / "weights.pth")
     finally:
         torch.serialization.set_crc32_options(True)
-    assert read_checkpoint(tmp_path / "weights.pth").tensors.keys() == state.keys()
+    assert read(tmp_path / "weights.pth").tensors.keys() == state.keys()
 
 
 def test_parameters_become_plain_tensors(tmp_path: Path, state: dict[str, Tensor]) -> None:
     torch.save({key: torch.nn.Parameter(tensor) for key, tensor in state.items()}, tmp_path / "weights.pth")
-    tensors = read_checkpoint(tmp_path / "weights.pth").tensors.values()
+    tensors = read(tmp_path / "weights.pth").tensors.values()
     assert all(type(tensor) is Tensor and not tensor.requires_grad for tensor in tensors)
 
 
@@ -107,7 +106,7 @@ def test_a_file_that_would_run_code_is_refused_by_name_and_runs_nothing(
     contents = {"model": state, "evil": RunsACommand(marker), "args": argparse.Namespace(epochs=3)}
     torch.save(contents, tmp_path / "weights.pth", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(UnsafeCheckpointError) as caught:
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
     assert caught.value.offending == (f"{os.name}.mkdir", "argparse.Namespace"), "all of them, in their order"
     assert f"{os.name}.mkdir, argparse.Namespace" in str(caught.value)
     assert "state_dict()" in str(caught.value), "what to do next"
@@ -123,7 +122,7 @@ def test_what_an_application_allows_torch_is_not_allowed_here(
     contents = {"model": state, "evil": RunsACommand(marker)}
     torch.save(contents, tmp_path / "weights.pth", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(UnsafeCheckpointError):
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
     assert not marker.exists()
 
 
@@ -131,22 +130,22 @@ def test_a_newer_pickle_protocol_is_refused_by_name_too(tmp_path: Path, state: d
     contents = {"model": state, "one": argparse.Namespace(), "two": argparse.ArgumentParser}
     torch.save(contents, tmp_path / "weights.pth", pickle_protocol=4)
     with pytest.raises(UnsafeCheckpointError) as caught:
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
     assert caught.value.offending == ("argparse.Namespace", "argparse.ArgumentParser")
 
     torch.save(state, tmp_path / "plain.pth", pickle_protocol=4)
     with pytest.raises(CheckpointError, match="pickle protocol 4"):
-        read_checkpoint(tmp_path / "plain.pth")
+        read(tmp_path / "plain.pth")
 
 
 def test_a_pickle_that_torch_never_wrote_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps(argparse.Namespace()))
     with pytest.raises(UnsafeCheckpointError, match=r"argparse\.Namespace"):
-        read_checkpoint(path)
+        read(path)
     path.write_bytes(pickle.dumps({"epoch": 3}))
     with pytest.raises(CheckpointError, match="is a pickle, but not one"):
-        read_checkpoint(path)
+        read(path)
 
 
 HUGE = (2**44).to_bytes(8, "little")
@@ -169,7 +168,7 @@ def test_a_pickle_that_claims_terabytes_is_damaged_and_takes_no_memory(
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError):
-            read_checkpoint(path)
+            read(path)
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
@@ -199,7 +198,7 @@ def test_an_import_whose_name_is_made_on_the_stack_is_refused_whatever_it_seems(
     else:
         archive_of(path, FOOLING)
     with pytest.raises(CheckpointError, match="pickle protocol 4"):
-        read_checkpoint(path)
+        read(path)
 
 
 def test_a_torchscript_archive_is_refused_as_code(tmp_path: Path) -> None:
@@ -209,7 +208,7 @@ def test_a_torchscript_archive_is_refused_as_code(tmp_path: Path) -> None:
         archive.writestr("scripted/constants.pkl", pickle.dumps((), protocol=2))
         archive.writestr("scripted/code/__torch__.py", "")
     with pytest.raises(UnsafeCheckpointError, match="TorchScript"):
-        read_checkpoint(path)
+        read(path)
 
 
 def deflated(source: Path, target: Path) -> None:
@@ -221,14 +220,14 @@ def deflated(source: Path, target: Path) -> None:
 def test_a_compressed_archive_is_refused(tmp_path: Path, tiny: Path) -> None:
     deflated(tiny, tmp_path / "weights.pth")
     with pytest.raises(CheckpointError, match="is compressed or encrypted"):
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
 
 
 def test_a_zip_around_a_checkpoint_is_not_taken_for_one(tmp_path: Path, tiny: Path) -> None:
     with zipfile.ZipFile(tmp_path / "weights.zip", "w") as archive:
         archive.write(tiny, "weights.pth")
     with pytest.raises(CheckpointError, match="Unpack it"):
-        read_checkpoint(tmp_path / "weights.zip")
+        read(tmp_path / "weights.zip")
 
 
 def test_members_that_claim_more_than_the_file_has_are_refused(tmp_path: Path, tiny: Path) -> None:
@@ -244,7 +243,7 @@ def test_members_that_claim_more_than_the_file_has_are_refused(tmp_path: Path, t
         directory = directory[: at + 20] + sizes + directory[at + 28 :]
     (tmp_path / "weights.pth").write_bytes(data[:start] + directory)
     with pytest.raises(CheckpointError, match="members claim"):
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
 
 
 def test_a_big_endian_file_is_refused_before_it_is_swapped(tmp_path: Path, tiny: Path) -> None:
@@ -252,14 +251,14 @@ def test_a_big_endian_file_is_refused_before_it_is_swapped(tmp_path: Path, tiny:
         for name in old.namelist():
             new.writestr(name, b"big" if name.endswith("/byteorder") else old.read(name))
     with pytest.raises(CheckpointError, match="big-endian"):
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
 
 
 def test_a_tensor_that_repeats_a_few_bytes_for_ever_is_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
     endless = torch.zeros(1).expand(10**12)
     torch.save({**state, "pretrained.norm.weight": endless}, tmp_path / "weights.pth")
     with pytest.raises(CheckpointError, match="tensors claim"):
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
 
 
 class Claims:
@@ -295,7 +294,7 @@ def crafted(path: Path, storage_numel: int, offset: int, shape: tuple[int, ...],
 
 
 def test_the_crafted_file_is_sound_where_its_numbers_are(tmp_path: Path) -> None:
-    assert read_checkpoint(crafted(tmp_path / "x.pth", 100, 0, (50,), (1,))).layout == "original"
+    assert read(crafted(tmp_path / "x.pth", 100, 0, (50,), (1,))).layout == "original"
 
 
 @pytest.mark.parametrize(
@@ -313,7 +312,7 @@ def test_tensors_outside_of_their_file_are_refused(
     tmp_path: Path, numbers: tuple[int, int, tuple[int, ...], tuple[int, ...]]
 ) -> None:
     with pytest.raises(CheckpointError):
-        read_checkpoint(crafted(tmp_path / "x.pth", *numbers))
+        read(crafted(tmp_path / "x.pth", *numbers))
 
 
 JUNK = {
@@ -330,7 +329,7 @@ def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path: Path, data: bytes,
     path = tmp_path / "weights.pth"
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match=words) as caught:
-        read_checkpoint(path)
+        read(path)
     assert caught.value.path == path
     assert str(path) in str(caught.value)
 
@@ -343,25 +342,25 @@ def test_a_file_that_was_cut_short_is_an_error_that_says_so(tmp_path: Path, cont
     cut = int(len(data) * kept) if 0 < kept < 1 else int(kept)
     path.write_bytes(data[:cut])
     with pytest.raises(CheckpointError, match=r"cut short|damaged|no checkpoint"):
-        read_checkpoint(path)
+        read(path)
 
 
 def test_an_old_tar_file_of_torch_is_refused(tmp_path: Path, tiny: Path) -> None:
     with tarfile.open(tmp_path / "weights.pth", "w") as archive:
         archive.add(tiny, "tensors")
     with pytest.raises(CheckpointError):
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
 
 
 def test_a_folder_a_missing_file_and_a_pipe_are_errors_of_ours(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is a folder"):
-        read_checkpoint(tmp_path)
+        read(tmp_path)
     with pytest.raises(NotFoundError):
-        read_checkpoint(tmp_path / "nothing.pth")
+        read(tmp_path / "nothing.pth")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(CheckpointError, match="regular file"):
-            read_checkpoint(tmp_path / "pipe")
+            read(tmp_path / "pipe")
 
 
 def bytes_name(folder: Path, name: bytes) -> Path:
@@ -378,15 +377,15 @@ def bytes_name(folder: Path, name: bytes) -> Path:
 def test_a_file_whose_name_is_no_utf8_is_read(tmp_path: Path, container: str) -> None:
     path = make_checkpoint(tmp_path / "weights.pth", container=container)  # type: ignore[arg-type]
     path = path.rename(bytes_name(tmp_path, b"w\xff.pth"))
-    assert len(read_checkpoint(path).tensors) == len(golden_shapes("v2-tiny"))
+    assert len(read(path).tensors) == len(golden_shapes("v2-tiny"))
 
 
 def test_safetensors_whose_name_is_no_utf8_are_to_be_renamed_and_are_not_called_damaged(tmp_path: Path) -> None:
     path = make_checkpoint(tmp_path / "weights", container="safetensors")
     path = path.rename(bytes_name(tmp_path, b"w\xff.safetensors"))
-    for read in (read_checkpoint, read_converted):
+    for reader in (read, read_converted):
         with pytest.raises(CheckpointError, match="Rename") as caught:
-            read(path)
+            reader(path)
         assert "damaged" not in str(caught.value)
         str(caught.value).encode()  # it can be printed
         assert caught.value.path == path
@@ -398,4 +397,4 @@ def test_a_file_that_may_not_be_read_is_an_error_of_ours(tmp_path: Path, tiny: P
     path.write_bytes(tiny.read_bytes())
     path.chmod(0)
     with pytest.raises(DepthHubError, match="cannot be read"):
-        read_checkpoint(path)
+        read(path)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from depthhub.checkpoint.reading import Checkpoint, read_checkpoint
+from depthhub.checkpoint.reading import Checkpoint
 from depthhub.checkpoint.wrappers import unwrap
 from depthhub.errors import CheckpointError
 from depthhub.testing import make_checkpoint
 
-from .states import golden_shapes, same_bits, state_dict
+from .states import golden_shapes, read, same_bits, state_dict
 
 PATH = Path("some.pth")
 
@@ -35,7 +35,7 @@ def is_whole(found: dict[str, Tensor], state: dict[str, Tensor]) -> bool:
 @pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state_dict", "ema", "teacher"])
 def test_a_state_dict_under_any_one_name_is_found(tmp_path: Path, wrapper: str) -> None:
     path = make_checkpoint(tmp_path / "weights.pth", wrapper=wrapper, beside={"epoch": 7, "lr": 1e-4})
-    checkpoint = read_checkpoint(path)
+    checkpoint = read(path)
     assert {key: tuple(t.shape) for key, t in checkpoint.tensors.items()} == golden_shapes("v2-tiny")
     assert checkpoint.decisions == (
         f"took the 183 tensors under '{wrapper}'",
@@ -63,7 +63,7 @@ def test_a_real_training_state_with_optimizer_and_scheduler_is_unpacked(tmp_path
         "best": None,
     }
     torch.save(state, tmp_path / "training.pth")
-    checkpoint = read_checkpoint(tmp_path / "training.pth")
+    checkpoint = read(tmp_path / "training.pth")
     assert is_whole(checkpoint.tensors, net.state_dict())
     assert checkpoint.decisions[0] == "took the 4 tensors under 'model'"
     assert "'epoch' (int), 'rng' (a tensor), 'best' (nothing)" in checkpoint.decisions[1]
@@ -76,7 +76,7 @@ def test_a_real_training_state_with_optimizer_and_scheduler_is_unpacked(tmp_path
 @pytest.mark.parametrize("container", ["pth", "safetensors"])
 def test_a_prefix_that_all_names_share_is_taken_off_and_told(tmp_path: Path, prefix: str, container: str) -> None:
     path = make_checkpoint(tmp_path / "weights", prefix=prefix, container=container)  # type: ignore[arg-type]
-    checkpoint = read_checkpoint(path)
+    checkpoint = read(path)
     assert set(checkpoint.tensors) == set(golden_shapes("v2-tiny"))
     told = " ".join(checkpoint.decisions)
     assert all(part in told for part in prefix.split("."))
@@ -165,7 +165,7 @@ def test_torchs_own_average_of_a_model_is_a_riddle_beside_it(state: dict[str, Te
     assert {"n_averaged", "module.pretrained.cls_token"} <= renamed.keys()
     torch.save({"model": state, "model_ema": renamed}, tmp_path / "weights.pth")
     with pytest.raises(CheckpointError, match="under 'model' and 'model_ema'"):
-        read_checkpoint(tmp_path / "weights.pth")
+        read(tmp_path / "weights.pth")
 
 
 def test_another_model_that_is_known_is_passed_over_by_its_name(state: dict[str, Tensor]) -> None:
@@ -191,13 +191,13 @@ def test_weights_of_something_else_are_passed_over(state: dict[str, Tensor]) -> 
 def test_two_models_side_by_side_in_one_dict_are_named(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(prefixed("student.", state) | prefixed("teacher.", state), tmp_path / "both.pth")
     with pytest.raises(CheckpointError, match="2 models, under student and teacher"):
-        read_checkpoint(tmp_path / "both.pth")
+        read(tmp_path / "both.pth")
 
 
 def test_no_tensor_is_dropped_in_silence(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save({**prefixed("model.", state), "loss.weight": torch.zeros(1)}, tmp_path / "more.pth")
     with pytest.raises(CheckpointError, match=r"under model, and other tensors beside it: .*loss \(1\)"):
-        read_checkpoint(tmp_path / "more.pth")
+        read(tmp_path / "more.pth")
 
 
 @pytest.mark.parametrize("saved", [[1, 2], torch.zeros(3), {"a": 1}, {"state": {0: {"step": torch.zeros(1)}}}, None])
@@ -220,6 +220,25 @@ def test_a_dict_that_holds_itself_ends(state: dict[str, Tensor]) -> None:
 
 
 def test_a_checkpoint_knows_its_path(tiny: Path) -> None:
-    checkpoint = read_checkpoint(tiny)
+    checkpoint = read(tiny)
     assert isinstance(checkpoint, Checkpoint)
     assert checkpoint.path == tiny
+
+
+def test_twins_that_differ_in_the_sign_of_a_zero_are_two_models(state: dict[str, Tensor]) -> None:
+    one, other = ({key: torch.zeros_like(tensor) + zero for key, tensor in state.items()} for zero in (0.0, -0.0))
+    other["pretrained.norm.weight"] = -one["pretrained.norm.weight"]
+    with pytest.raises(CheckpointError, match="holds 2 different sets"):
+        unwrap({"model": one, "ema": other}, path=PATH)
+
+
+def test_a_second_model_is_found_however_deep_it_lies_and_what_is_too_deep_is_refused(state: dict[str, Tensor]) -> None:
+    def buried(depth: int) -> object:
+        value: object = {key: tensor + 1 for key, tensor in state.items()}
+        for _ in range(depth):
+            value = {"inner": value}
+        return value
+
+    for depth, words in ((12, "holds 2 different sets"), (100, "nested more than 32 deep")):
+        with pytest.raises(CheckpointError, match=words):
+            unwrap({"model": state, "other": buried(depth)}, path=PATH)

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from depthhub.checkpoint.reading import read_checkpoint
+from depthhub.checkpoint.containers import OpenCheckpoint
 from depthhub.checkpoint.zipped import Zipped
 from depthhub.errors import CheckpointError
 from depthhub.testing import make_checkpoint
+
+from .states import read
 
 
 def members_in(content: bytes) -> list[zipfile.ZipInfo]:
@@ -25,12 +27,13 @@ def members_in(content: bytes) -> list[zipfile.ZipInfo]:
 def refused(path: Path, content: bytes, words: str) -> None:
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=words) as caught:
-        read_checkpoint(path)
+        read(path)
     assert "ownload it again" in str(caught.value)
 
 
 def test_members_are_where_python_and_torch_find_them(tiny: Path) -> None:
-    archive = Zipped.open(tiny)
+    with OpenCheckpoint(tiny) as opened:
+        archive = Zipped.of(opened)
     reader = torch._C.PyTorchFileReader(str(tiny))
     with zipfile.ZipFile(tiny) as expected:
         assert archive.members.keys() == {*expected.namelist()}
@@ -108,7 +111,7 @@ def test_an_archive_whose_headers_tell_sizes_is_read(tmp_path: Path, tiny: Path)
     with zipfile.ZipFile(tiny) as old, zipfile.ZipFile(tmp_path / "weights.pth", "w") as new:
         for name in old.namelist():
             new.writestr(name.replace("archive/", "модель/"), old.read(name))
-    mine, theirs = read_checkpoint(tmp_path / "weights.pth").tensors, read_checkpoint(tiny).tensors
+    mine, theirs = read(tmp_path / "weights.pth").tensors, read(tiny).tensors
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
 
 
@@ -119,4 +122,4 @@ def test_an_archive_with_large_numbers_is_read(tmp_path: Path, tiny: Path) -> No
         for name in old.namelist():
             with new.open(name, "w", force_zip64=True) as member:
                 member.write(old.read(name))
-    assert len(read_checkpoint(path).tensors) == len(read_checkpoint(tiny).tensors)
+    assert len(read(path).tensors) == len(read(tiny).tensors)

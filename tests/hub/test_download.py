@@ -75,6 +75,15 @@ def test_a_small_file_without_sha256_is_verified_by_gits_own_name_for_it(downloa
     assert caught.value.expected == git_sha1(content)
 
 
+def test_gits_name_is_compared_where_only_the_answer_tells_the_size(download, local_hub):
+    content = b'{"encoder": "vits"}\n'
+    commit = local_hub.add_file("owner/repo", "config.json", content, lfs=False)
+    promised = {"commit": commit, "filename": "config.json", "size": None, "sha256": None}
+    assert download(replace(download.remote, **promised, git_sha1=git_sha1(content)))
+    with pytest.raises(IntegrityError, match="git's sha1"):
+        download(replace(download.remote, **promised, git_sha1=git_sha1(b"x" * len(content))))
+
+
 def test_a_file_that_nobody_promised_a_digest_of_is_taken_as_it_comes(download):
     assert download(replace(download.remote, sha256=None)) == download.remote.sha256
 

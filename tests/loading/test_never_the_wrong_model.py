@@ -35,6 +35,7 @@ from depthhub.checkpoint.hints import build_from_config_json
 from depthhub.conversion import convert_file
 from depthhub.model.config import Build
 from depthhub.progress import Progress
+from depthhub.source import HubFile
 from depthhub.steps.hub_file import ref_name
 from depthhub.steps.request import Request
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
@@ -485,3 +486,49 @@ def test_no_door_takes_a_maximum_depth_that_is_0_to_some_processors(
     assert build_from_config_json(config) == Build("v2-metric", 20)
     assert build_from_config_json({**config, "max_depth": depth}) is None
     assert Build("v2-metric", sys.float_info.min).max_depth == sys.float_info.min
+
+
+@pytest.mark.parametrize("container", ["pth", "legacy", "safetensors"])
+def test_a_folder_that_is_swapped_and_swapped_back_leads_to_no_other_file(
+    tmp_path: Path, cache: Path, container: str
+) -> None:
+    """To move a folder changes no time of its files: what is converted has to be the very file that was hashed."""
+    one, other, away = tmp_path / "one", tmp_path / "other", tmp_path / "away"
+    for seed, folder in enumerate((one, other)):
+        folder.mkdir()
+        make_checkpoint(folder / "w", encoder="tiny", seed=seed, container=container)  # type: ignore[arg-type]
+    right = from_pretrained(one / "w", family="v2", cache_dir=cache / "right")
+    swaps: list[str] = []
+
+    def swapping(progress: Progress) -> None:
+        if progress.stage == "converting" and len(swaps) < 2:
+            first, second = (one, other) if not swaps else (other, one)
+            first.rename(away)
+            second.rename(first)
+            away.rename(second)
+            swaps.append(progress.stage)
+
+    model = from_pretrained(one / "w", family="v2", cache_dir=cache / "mine", progress=swapping)
+    assert len(swaps) == 2, "the case that is tested"
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), right.parameters(), strict=True))
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+@pytest.mark.parametrize(
+    ("endpoints", "sources"),
+    [
+        (("/team-a/x@prod", "/team-b/x@prod"), ("owner/repo/w.pth", "owner/repo/w.pth")),
+        (("/model/o", ""), ("hf://x/y/f.pth", "hf://o/model/x/y/f.pth")),
+    ],
+)
+def test_no_two_hubs_share_what_is_remembered(
+    endpoints: tuple[str, str], sources: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = set()
+    for endpoint, source in zip(endpoints, sources, strict=True):
+        monkeypatch.setenv("HF_ENDPOINT", f"http://user:secret@127.0.0.1:9{endpoint}")
+        request = Request.parse(source, family="v2")
+        assert isinstance(request.source, HubFile)
+        names.add(ref_name(request.source, request))
+    assert len(names) == 2
+    assert not any("secret" in name for name in names)

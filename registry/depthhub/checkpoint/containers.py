@@ -1,7 +1,9 @@
-"""What a file is, told by its content: a suffix may say anything."""
+"""A checkpoint file, opened once, and what it is, told by its content: a suffix may say anything."""
 
 from __future__ import annotations
 
+import os
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +22,46 @@ PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml")
 HEAD = 512
 
 
-def container_of(path: Path) -> Container:
-    """How the tensors in `path` are packed. Raises CheckpointError where it is no checkpoint, saying what it is."""
+class OpenCheckpoint:
+    """A checkpoint, opened once: what is hashed, parsed and converted is this one file, wherever its path leads later.
+
+    path: for messages. file: whoever reads it says from where. container: how the tensors in it are packed.
+    Raises NotFoundError, and CheckpointError where it is no checkpoint, saying what it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = _opened(path)
+        try:
+            self.container = _container_of(self.file, path)
+        except BaseException:
+            self.file.close()
+            raise
+
+    def __enter__(self) -> OpenCheckpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return os.fstat(self.file.fileno()).st_size
+
+    @property
+    def own_path(self) -> Path:
+        """For a library that opens files itself: a path that leads to this very file, where the system has such."""
+        own = (Path(folder, str(self.file.fileno())) for folder in ("/proc/self/fd", "/dev/fd"))
+        return next((path for path in own if path.exists()), self.path)
+
+    def buffered(self) -> BufferedReader:
+        """From the beginning on; for many small reads."""
+        self.file.seek(0)
+        return open(self.file.fileno(), "rb", closefd=False)
+
+
+def _opened(path: Path) -> FileIO:
     if not path.exists():
         raise NotFoundError(f"There is no file {path}.", source=str(path))
     if path.is_dir():
@@ -29,9 +69,15 @@ def container_of(path: Path) -> Container:
     if not path.is_file():  # a pipe would wait for ever
         raise CheckpointError(f"{path} is no regular file. Save the weights in one.", path=path)
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-        size = path.stat().st_size
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+
+
+def _container_of(file: FileIO, path: Path) -> Container:
+    try:
+        head = file.read(HEAD)
+        size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
 

@@ -50,8 +50,8 @@ class Converted:
 
         Raises CheckpointError where the recipe's dtype is too small for one of its numbers.
         """
-        source = whole(self.weights[name]).resolve_neg()  # a view may leave its sign to be done later
-        made = cast(source, getattr(torch, self.dtype(name)))
+        source = whole(self.weights[name])
+        made = cast(source, getattr(torch, self.dtype(name)), path=self.path)
         if _is_narrower(made.dtype, source.dtype):
             lost = int((torch.isinf(made) & torch.isfinite(source)).sum()) if torch.isinf(made).any() else 0
             if lost:
@@ -133,4 +133,4 @@ def _require_numbers(checkpoint: Checkpoint) -> None:
 
 def _is_blank(tensor: Tensor) -> bool:
     first = ctypes.string_at(tensor.data_ptr(), min(tensor.element_size(), tensor.nbytes))  # none of an empty one
-    return not any(first) and not tensor.resolve_neg().reshape(-1).view(torch.uint8).any()
+    return not any(first) and not tensor.reshape(-1).view(torch.uint8).any()

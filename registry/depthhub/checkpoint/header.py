@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from depthhub_cache.identity import ContentHash, is_sha256
 
 from ..errors import CheckpointError
 from ..model.config import Build, ModelConfig
-from .containers import container_of
+from .containers import OpenCheckpoint
 from .recipe import LAYOUT_VERSION, Recipe
 
 METADATA = "depthhub"
@@ -80,17 +81,21 @@ class ConvertedHeader(NamedTuple):
 
 def read_header(path: Path) -> ConvertedHeader:
     """What the converted file `path` says of itself. Raises CheckpointError where it is none."""
-    return ConvertedHeader.in_metadata(_metadata_in(path), path=path)
+    try:
+        with path.open("rb", buffering=0) as file:
+            return ConvertedHeader.in_metadata(_metadata_in(file, path), path=path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
 
 
-def build_stated_in(path: Path) -> Build | None:
-    """How to build the model in `path`, if it is a converted file of ours; else None: nothing in it tells."""
-    if container_of(path) != "safetensors":
+def build_stated_in(opened: OpenCheckpoint) -> Build | None:
+    """How to build the model in it, if it is a converted file of ours; else None: nothing in it tells."""
+    if opened.container != "safetensors":
         return None
-    metadata = _metadata_in(path)
+    metadata = _metadata_in(opened.file, opened.path)
     if METADATA not in metadata:
         return None
-    return ConvertedHeader.in_metadata(metadata, path=path).recipe.build
+    return ConvertedHeader.in_metadata(metadata, path=opened.path).recipe.build
 
 
 def canonical_json(value: object) -> str:
@@ -98,11 +103,11 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _metadata_in(path: Path) -> Mapping[str, str]:
+def _metadata_in(file: FileIO, path: Path) -> Mapping[str, str]:
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            text = file.read(length) if length <= LIMIT else b""
+        file.seek(0)
+        length = int.from_bytes(file.read(8), "little")
+        text = file.read(length) if length <= LIMIT else b""
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
     if not 2 <= length <= LIMIT or len(text) < length:

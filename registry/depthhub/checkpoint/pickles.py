@@ -1,8 +1,7 @@
 """What a pickle wants to import, read without running it.
 
-A pickle is a program. torch.load(weights_only=True) runs it with few things in reach, but an application may widen that
-(`torch.serialization.add_safe_globals`), and it stops at the first foreign name. Here every name is read beforehand and
-held against a list of our own, so that what is accepted is the same in every process, and a refusal names all.
+A pickle is a program. Here every name is read beforehand and held against what `unpickled.py` has for it, so that
+nothing runs of a file that wants more, and a refusal names all of it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from ..errors import CheckpointError, UnsafeCheckpointError
-from .containers import LEGACY_MAGIC
+from .containers import LEGACY_MAGIC, OpenCheckpoint
+from .unpickled import IN_REACH
 from .zipped import Member, Zipped
 
 PICKLE_LIMIT = 64 << 20
@@ -25,44 +25,36 @@ LEGACY_PICKLES = 5
 """Magic number, protocol, system, the object, its storages' keys; raw bytes follow."""
 
 SAFE_PROTOCOL = 2
-"""What torch.save writes by default, and all that torch.load(weights_only=True) is made for."""
-
-_STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
-_TYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
-TENSORS_AND_CONTAINERS = frozenset(
-    [
-        "collections.OrderedDict",
-        "collections.Counter",
-        "__builtin__.set",
-        "builtins.set",
-        "_codecs.encode",
-        "torch._utils._rebuild_tensor_v2",
-        "torch._utils._rebuild_tensor_v3",
-        "torch._utils._rebuild_parameter",
-        "torch.nn.parameter.Parameter",
-        "torch.storage.UntypedStorage",
-        "torch.Size",
-        "torch.device",
-        *(f"torch.{name}Storage" for name in _STORAGES),
-        *(f"torch.{name}" for name in _TYPES),
-    ]
-)
-"""All that a state dict, and an optimizer's state beside it, need. Everything else is refused."""
+"""What torch.save writes by default; in later ones a name may be made on the stack, where no scan sees it."""
 
 
-def refuse_foreign_in_legacy(path: Path) -> None:
+class LegacyPickles(NamedTuple):
+    """Of a file of the old format: the object, the keys of its storages, and where their numbers begin."""
+
+    content: bytes
+    keys: bytes
+    end: int
+
+
+def safe_legacy_pickles_in(opened: OpenCheckpoint) -> LegacyPickles:
     """Raises UnsafeCheckpointError where a file that begins as a pickle imports more than tensors need."""
-    with path.open("rb") as file:
+    path = opened.path
+    with opened.buffered() as file:
         is_torch = file.read(len(LEGACY_MAGIC)) == LEGACY_MAGIC
         file.seek(0)
-        scanned = [_scan(file, path) for _ in range(LEGACY_PICKLES if is_torch else 1)]
-    _refuse(path, [name for pickle in scanned for name in pickle.imports])
-    if not is_torch:
-        raise CheckpointError(
-            f"{path} is a pickle, but not one that torch.save wrote in a way that torch can read safely. {_RE_SAVE}",
-            path=path,
-        )
-    _require_safe_protocol(path, max(pickle.protocol for pickle in scanned))
+        scanned, ends = [], [0]
+        for _ in range(LEGACY_PICKLES if is_torch else 1):
+            scanned.append(_scan(file, path))
+            ends.append(file.tell())
+        _refuse(path, [name for pickle in scanned for name in pickle.imports])
+        if not is_torch:
+            raise CheckpointError(
+                f"{path} is a pickle, but not one that torch.save wrote in a way that can be read safely. {_RE_SAVE}",
+                path=path,
+            )
+        _require_safe_protocol(path, max(pickle.protocol for pickle in scanned))
+        file.seek(ends[-3])
+        return LegacyPickles(file.read(ends[-2] - ends[-3]), file.read(ends[-1] - ends[-2]), ends[-1])
 
 
 class Pickle(NamedTuple):
@@ -113,8 +105,8 @@ def _only_pickle(path: Path, members: Mapping[str, Member]) -> Member:
 def _require_safe_protocol(path: Path, protocol: int) -> None:
     if protocol > SAFE_PROTOCOL:
         raise CheckpointError(
-            f"{path} was saved with pickle protocol {protocol}, and torch can read no more than protocol "
-            f"{SAFE_PROTOCOL} safely. {_RE_SAVE}",
+            f"{path} was saved with pickle protocol {protocol}, and no more than protocol {SAFE_PROTOCOL} can be read "
+            f"safely. {_RE_SAVE}",
             path=path,
         )
 
@@ -152,8 +144,10 @@ def _scan(file: IO[bytes], path: Path) -> _Scanned:
         memo: list[str] = []
         pushed = ""
         argument: Any
-        for opcode, argument, _ in pickletools.genops(cast(IO[bytes], _Bounded(file))):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], _Bounded(file)))):
             match opcode.name:
+                case "PUT" | "BINPUT" | "LONG_BINPUT":
+                    _require_near(argument, count)
                 case "PROTO":
                     protocol = max(protocol, argument)
                 case "GLOBAL" | "INST":
@@ -180,8 +174,14 @@ def _scan(file: IO[bytes], path: Path) -> _Scanned:
     return _Scanned(imports, protocol)
 
 
+def _require_near(place: int, count: int) -> None:
+    """Who runs the pickle makes room for as many things as it says that it remembers."""
+    if place > count:
+        raise ValueError(f"it remembers as number {place} what can be no more than number {count}")
+
+
 def _refuse(path: Path, imports: list[str]) -> None:
-    foreign = [name for name in dict.fromkeys(imports) if name not in TENSORS_AND_CONTAINERS]
+    foreign = [name for name in dict.fromkeys(imports) if name not in IN_REACH]
     if foreign:
         raise _unsafe(path, foreign)
 

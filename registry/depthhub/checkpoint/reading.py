@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .checksums import require_checksums
-from .containers import container_of, require_utf8
+from .containers import OpenCheckpoint, require_utf8
 from .layouts import Layout, detect
-from .pickles import refuse_foreign_in_legacy, safe_pickle_in
-from .unpickled import unpickled
+from .legacy import read_legacy
+from .pickles import Pickle, safe_legacy_pickles_in, safe_pickle_in
+from .unpickled import unpickle
 from .wrappers import unwrap
 from .zipped import Zipped
 
@@ -43,63 +43,71 @@ class Checkpoint:
     release: Callable[[], None] = _nothing
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Open `path`, whatever its suffix says, and check what its format has checksums for. Nothing is copied, unless it
-    is of torch.save's old format.
+def read_checkpoint(opened: OpenCheckpoint) -> Checkpoint:
+    """The tensors of `opened`, whatever its suffix says, once what its format has checksums for was checked.
 
-    Raises NotFoundError; CheckpointError where it cannot be read; UnsafeCheckpointError where it holds more than
-    tensors and plain containers; UnsupportedModelError where it is another model than a plain DPT.
+    Nothing is copied, unless it lies where processors cannot use it.
+
+    Raises CheckpointError where it cannot be read; UnsafeCheckpointError where it holds more than tensors and plain
+    containers; UnsupportedModelError where it is another model than a plain DPT.
     """
+    path = opened.path
     if sys.byteorder != "little":
         raise CheckpointError(f"{path}: big-endian machines are not supported.", path=path)
     _require_real_tensors(path)
-    opened, release = _open(path)
-    found = unwrap(opened, path=path)
+    saved, release = _read(opened)
+    found = unwrap(saved, path=path)
     layout = detect(found.tensors, path=path)
-    _require_dense(found.tensors, path)
+    _require_dense(found.tensors, opened)
     notes = () if layout == "original" else (f"the names are in the {layout} layout",)
     return Checkpoint(path, layout, found.tensors, (*found.decisions, *notes), release)
 
 
-def _open(path: Path) -> tuple[object, Callable[[], None]]:
-    match container_of(path):
+def _read(opened: OpenCheckpoint) -> tuple[object, Callable[[], None]]:
+    match opened.container:
         case "safetensors":
-            require_utf8(path)
-            return _open_safetensors(path), _nothing
+            require_utf8(opened.path)
+            return _safetensors_in(opened), _nothing
         case "zip":
-            archive = Zipped.open(path)
+            archive = Zipped.of(opened)
             pickle = safe_pickle_in(archive)
             require_checksums(archive)
-            with _damage_told(path):
-                return unpickled(archive, pickle), archive.release
+            with _damage_told(opened.path):
+                return saved_in(archive, pickle), archive.release
         case "legacy":
-            refuse_foreign_in_legacy(path)
-            with _damage_told(path):
-                return _load_legacy(path), _nothing
+            pickles = safe_legacy_pickles_in(opened)
+            with _damage_told(opened.path):
+                return read_legacy(opened, pickles), _nothing
 
 
-def _load_legacy(path: Path) -> object:
-    """Apart, because torch keeps for each thread what it was told to do with all that it loads (`skip_data`)."""
-    with path.open("rb") as file, ThreadPoolExecutor(1, "depthhub-reading") as apart:
-        return apart.submit(torch.load, file, map_location="cpu", weights_only=True).result()
+def saved_in(archive: Zipped, pickle: Pickle) -> object:
+    """What torch.save was given. Raises whatever the unpickler stumbles over."""
+    found, records = unpickle(pickle.content), {}
+    for key in found.claims:
+        member = archive.members.get(f"{pickle.folder}/data/{key}")
+        if member is None:
+            raise ValueError(f"it has no record {key}")
+        records[key] = archive.bytes_of(member)
+    return found.with_tensors(records)
 
 
 @contextmanager
 def _damage_told(path: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # torch raises whatever its parser stumbles over
+    except Exception as error:  # an unpickler raises whatever it stumbles over
         first_line = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint; it is damaged, or written in a way that torch cannot read safely "
+            f"{path} cannot be read as a checkpoint; it is damaged, or written in a way that cannot be read safely "
             f"({type(error).__name__}: {first_line}). Download it again, or save its state dict again with torch.save.",
             path=path,
         ) from error
 
 
-def _open_safetensors(path: Path) -> dict[str, Tensor]:
+def _safetensors_in(opened: OpenCheckpoint) -> dict[str, Tensor]:
+    path = opened.path
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(opened.own_path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
     except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
@@ -118,12 +126,12 @@ def _require_real_tensors(path: Path) -> None:
         )
 
 
-def _require_dense(tensors: dict[str, Tensor], path: Path) -> None:
+def _require_dense(tensors: dict[str, Tensor], opened: OpenCheckpoint) -> None:
     """A few bytes can claim to be terabytes (a stride of 0): what is converted must not be more than what is there."""
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    if claimed > (size := path.stat().st_size):
+    if claimed > opened.size:
         raise CheckpointError(
-            f"{path} has {size} bytes, but its tensors claim {claimed}: they share memory or repeat themselves. "
-            "Save contiguous tensors.",
-            path=path,
+            f"{opened.path} has {opened.size} bytes, but its tensors claim {claimed}: they share memory or repeat "
+            "themselves. Save contiguous tensors.",
+            path=opened.path,
         )

@@ -17,7 +17,10 @@ from ..errors import CheckpointError
 from .layouts import Foreign, may_hold_a_model, recognise
 
 DEPTH = 6
-"""Dicts inside of dicts that are looked through, and prefixes before a name. Training programs pile up two or three."""
+"""Prefixes before a name that are taken off. Training programs pile up two or three."""
+
+NESTED = 32
+"""Containers inside of containers that are looked through."""
 
 INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 """Parts of names that torch's own wrappers insert anywhere (compile, FSDP, activation checkpointing)."""
@@ -59,7 +62,7 @@ def unwrap(saved: object, *, path: Path) -> StateDict:
 
     Raises CheckpointError where there is none, or where several could be meant.
     """
-    found = [_Found.at(trail, content) for trail, content in _state_dicts(saved)]
+    found = [_Found.at(trail, content) for trail, content in _state_dicts(saved, path)]
     if not found:
         raise CheckpointError(
             f"{path} holds no state dict (tensors under names with dots), but {_kind(saved)}. Save model.state_dict().",
@@ -75,19 +78,25 @@ def unwrap(saved: object, *, path: Path) -> StateDict:
 
 
 def _state_dicts(
-    value: object, trail: tuple[object, ...] = (), seen: set[int] | None = None
+    value: object, path: Path, trail: tuple[object, ...] = (), seen: set[int] | None = None
 ) -> Iterator[tuple[tuple[object, ...], Mapping[object, object]]]:
     """Every dict with dotted names of tensors, outermost first; one that is saved under two names counts once."""
     seen = set() if seen is None else seen
-    if not isinstance(value, Mapping | list | tuple) or id(value) in seen or len(trail) > DEPTH:
+    if not isinstance(value, Mapping | list | tuple) or id(value) in seen:
         return
+    if len(trail) > NESTED:
+        raise CheckpointError(
+            f"{path}: what it holds is nested more than {NESTED} deep, and is not looked through. Save "
+            "model.state_dict().",
+            path=path,
+        )
     seen.add(id(value))
     if isinstance(value, Mapping) and any(
         isinstance(item, Tensor) and isinstance(name, str) and "." in name for name, item in value.items()
     ):
         yield trail, value
     for name, item in _items(value):
-        yield from _state_dicts(item, (*trail, name), seen)
+        yield from _state_dicts(item, path, (*trail, name), seen)
 
 
 def _items(value: object) -> Iterable[tuple[object, object]]:
@@ -125,10 +134,17 @@ def _choose(found: list[_Found], path: Path) -> tuple[_Found, list[str]]:
 
 
 def _same(one: _Found, other: _Found) -> bool:
+    """Bit by bit: what numbers are equal is for the processor to say, which may have been told otherwise."""
     mine, theirs = one.tensors(), other.tensors()
     return mine.keys() == theirs.keys() and all(
-        tensor.dtype == theirs[name].dtype and torch.equal(tensor, theirs[name]) for name, tensor in mine.items()
+        (tensor.dtype, tensor.shape) == (theirs[name].dtype, theirs[name].shape)
+        and torch.equal(_bits(tensor), _bits(theirs[name]))
+        for name, tensor in mine.items()
     )
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    return tensor.reshape(-1).view(torch.uint8)
 
 
 def _taken(chosen: _Found) -> list[str]:

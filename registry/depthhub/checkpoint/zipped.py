@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import CheckpointError
-from .containers import ZIP_MAGIC
+from .containers import ZIP_MAGIC, OpenCheckpoint
 
 _HEADER = 30
 """Bytes before a member's name, where its content lies."""
@@ -23,11 +23,12 @@ _END_MAGIC, _END = b"PK\x05\x06", 22
 _LARGE = 0xFFFFFFFF
 """What stands for a number of more than 32 bits, which is then told elsewhere."""
 
-_IS_UTF8 = 0x800
+_IS_UTF8, _HAS_DESCRIPTOR = 0x800, 0x8
+_DESCRIPTOR_MAGIC = b"PK\x07\x08"
 
 
 class Member(NamedTuple):
-    """A file in the archive: `size` bytes from `begin` on. crc32: as the list of members says."""
+    """A file in the archive: `size` bytes from `begin` on. crc32: as the archive says, 0 where it says none."""
 
     name: str
     begin: int
@@ -47,30 +48,30 @@ class Zipped:
     members: dict[str, Member]
 
     @classmethod
-    def open(cls, path: Path) -> Zipped:
+    def of(cls, opened: OpenCheckpoint) -> Zipped:
         """Raises CheckpointError where the archive is damaged, ambiguous, or cannot be mapped."""
+        path = opened.path
         try:
-            with path.open("rb") as file:
-                content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-                with zipfile.ZipFile(file) as archive:
-                    listed, start = archive.infolist(), archive.start_dir
+            content = memoryview(mmap.mmap(opened.file.fileno(), 0, access=mmap.ACCESS_COPY))
+            with opened.buffered() as file, zipfile.ZipFile(file) as archive:
+                listed, start = archive.infolist(), archive.start_dir
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
             raise CheckpointError(
-                f"{path} begins as torch.save's zip format, but is cut short or damaged: its {path.stat().st_size} "
-                f"bytes have no readable list of members ({error}). Download it again.",
+                f"{path} begins as torch.save's zip format, but is cut short or damaged: its {opened.size} bytes have "
+                f"no readable list of members ({error}). Download it again.",
                 path=path,
             ) from error
         _require_stored(listed, len(content), path)
         listed.sort(key=lambda info: info.header_offset)
         _require_one_archive(listed, start, content, path)
-        opened = cls(path, content, {})
+        archived = cls(path, content, {})
         for info in listed:
             member = _member(info, content, path)
-            _require_new(member, opened)
-            opened.members[member.name] = member
-            opened.release()  # to look at a few bytes may bring in half a megabyte
-        _require_apart(list(opened.members.values()), [*(info.header_offset for info in listed[1:]), start], path)
-        return opened
+            _require_new(member, archived)
+            archived.members[member.name] = member
+            archived.release()  # to look at a few bytes may bring in half a megabyte
+        _require_apart(list(archived.members.values()), [*(info.header_offset for info in listed[1:]), start], path)
+        return archived
 
     def bytes_of(self, member: Member) -> memoryview:
         return self.content[member.begin : member.begin + member.size]
@@ -132,7 +133,15 @@ def _member(info: zipfile.ZipInfo, content: memoryview, path: Path) -> Member:
             "was not finished, or two versions of a file in one? Download it again.",
             path=path,
         )
-    return Member(info.filename, begin, info.file_size, info.CRC)
+    return Member(info.filename, begin, info.file_size, info.CRC or _crc_behind(info, content, begin))
+
+
+def _crc_behind(info: zipfile.ZipInfo, content: memoryview, begin: int) -> int:
+    """The checksum that torch writes a second time, behind a member: a list that lost its own does not hide it."""
+    behind = bytes(content[begin + info.file_size :][:8])
+    if info.flag_bits & _HAS_DESCRIPTOR and behind[:4] == _DESCRIPTOR_MAGIC and len(behind) == 8:
+        return int.from_bytes(behind[4:], "little")
+    return 0
 
 
 def _require_new(member: Member, archive: Zipped) -> None:

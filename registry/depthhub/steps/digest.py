@@ -7,11 +7,11 @@ import os
 import time
 from contextlib import suppress
 from io import FileIO
-from pathlib import Path
 
 from depthhub_cache.filesystem import file_system_of
 from depthhub_cache.identity import ContentHash
 
+from ..checkpoint.containers import OpenCheckpoint
 from ..errors import CheckpointError
 from ..progress import Progress, Report
 
@@ -33,36 +33,36 @@ what is written through a map is dated later. The end of a .pth holds a checksum
 """
 
 
-def sha256_of(path: Path, source: str, report: Report) -> ContentHash:
-    """The content hash of `path`, every byte read. Raises CheckpointError where the system does not let us."""
+def sha256_of(opened: OpenCheckpoint, source: str, report: Report) -> ContentHash:
+    """The content hash, every byte read. Raises CheckpointError where the system does not let us."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_CHUNK))
     try:
-        with path.open("rb", buffering=0) as file:
-            _settle(file)
-            total, done = path.stat().st_size, 0
-            while count := file.readinto(buffer):
-                digest.update(buffer[:count])
-                done += count
-                report(Progress(source, "verifying", done, total))
+        opened.file.seek(0)
+        _settle(opened.file)
+        total, done = opened.size, 0
+        while count := opened.file.readinto(buffer):
+            digest.update(buffer[:count])
+            done += count
+            report(Progress(source, "verifying", done, total))
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+        raise _unreadable(opened, error) from error
     return ContentHash(digest.hexdigest())
 
 
-def git_sha1_of(path: Path) -> str:
+def git_sha1_of(opened: OpenCheckpoint) -> str:
     """What git calls the content of a file that is not in LFS. For small files: reads it whole."""
-    content = path.read_bytes()
+    with opened.buffered() as file:
+        content = file.read()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def fingerprint(path: Path) -> Fingerprint:
-    """What tells a file's content from any other's without reading it all. Raises CheckpointError where it is gone."""
+def fingerprint(opened: OpenCheckpoint) -> Fingerprint:
+    """What tells a file's content from any other's without reading it all."""
     try:
-        with path.open("rb", buffering=0) as file:
-            stat, samples = os.fstat(file.fileno()), _sampled(file)
+        stat, samples = os.fstat(opened.file.fileno()), _sampled(opened.file)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+        raise _unreadable(opened, error) from error
     return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev, samples)
 
 
@@ -75,20 +75,21 @@ def _sampled(file: FileIO) -> str:
     return digest.hexdigest()
 
 
-def require_unchanged(path: Path, before: Fingerprint) -> None:
-    """Raises CheckpointError where `path` is not the file, or not as it was, when `before` was taken."""
-    if fingerprint(path) != before:
-        raise _changed(path)
+def require_unchanged(opened: OpenCheckpoint, before: Fingerprint) -> None:
+    """Raises CheckpointError where it is not the file, or not as it was, of which `before` was taken."""
+    if fingerprint(opened) != before:
+        raise _changed(opened)
 
 
-def require_content(path: Path, content_hash: ContentHash, source: str, report: Report) -> None:
-    """Raises CheckpointError where the bytes of `path` are others now than when they were hashed.
+def require_content(opened: OpenCheckpoint, content_hash: ContentHash, source: str, report: Report) -> None:
+    """Raises CheckpointError where its bytes are others now than when they were hashed.
 
     To be asked after `require_unchanged`, which finds everything but what a program wrote through a map of the file;
     where the times of the file show that too, nothing is read.
     """
-    if file_system_of(path).type not in _DATE_MAPPED_WRITES and sha256_of(path, source, report) != content_hash:
-        raise _changed(path)
+    dated = file_system_of(opened.path).type in _DATE_MAPPED_WRITES
+    if not dated and sha256_of(opened, source, report) != content_hash:
+        raise _changed(opened)
 
 
 def _settle(file: FileIO) -> None:
@@ -99,5 +100,9 @@ def _settle(file: FileIO) -> None:
         time.sleep(_TICK)
 
 
-def _changed(path: Path) -> CheckpointError:
-    return CheckpointError(f"{path} changed while it was read. Try again when it is complete.", path=path)
+def _unreadable(opened: OpenCheckpoint, error: OSError) -> CheckpointError:
+    return CheckpointError(f"{opened.path} cannot be read: {error.strerror}.", path=opened.path)
+
+
+def _changed(opened: OpenCheckpoint) -> CheckpointError:
+    return CheckpointError(f"{opened.path} changed while it was read. Try again when it is complete.", path=opened.path)

@@ -6,12 +6,14 @@ import logging
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from depthhub_cache.errors import CacheNotWritableError
 from depthhub_cache.identity import ContentHash
 from depthhub_cache.store import Store
 
 from ..catalog import CatalogEntry
+from ..checkpoint.containers import OpenCheckpoint
 from ..errors import DepthHubError, NotFoundError, OfflineError, SourceError
 from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES
 from ..model.config import METRIC
@@ -72,10 +74,15 @@ def _needs_config(entry: CatalogEntry | None, request: Request) -> bool:
 
 
 def ref_name(wanted: HubFile, request: Request) -> str:
-    """Without what may stand before an @ in the endpoint: names are written into the cache, passwords are not."""
-    endpoint = request.settings.endpoint
-    scheme, _, place = endpoint.partition("://")
-    endpoint = "" if endpoint == DEFAULT_ENDPOINT else f"{scheme}://{place.rpartition('@')[2]}/"
+    """Without the user of the endpoint: names are written into the cache, passwords are not.
+
+    No two endpoints share a name: of one with a path, the slashes are quoted.
+    """
+    endpoint = ""
+    if request.settings.endpoint != DEFAULT_ENDPOINT:
+        parts = urlsplit(request.settings.endpoint)
+        beyond = urlunsplit(parts._replace(scheme="", netloc=""))
+        endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{quote(beyond, safe='')}/"
     return f"hub:{endpoint}{wanted.repo_type}/{wanted.repo_id}/{wanted.filename or ''}@{_revision(wanted)}"
 
 
@@ -212,9 +219,10 @@ def _in_the_hubs_own_cache(
     if wanted.filename is not None:
         found = hub.cached_file(wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=_revision(wanted))
         if found is not None:
-            content_hash = sha256_of(found.path, str(request.source), request.report)
-            if _is_as_named(found, content_hash):
-                return _found_there(found, content_hash, wanted, entry, request)
+            with OpenCheckpoint(found.path) as opened:
+                content_hash = sha256_of(opened, str(request.source), request.report)
+                if _is_as_named(found, opened, content_hash):
+                    return _found_there(found, opened, content_hash, wanted, entry, request)
             damaged = f" The copy in the Hub's own cache, {found.path}, is damaged (sha256 {content_hash})."
     raise OfflineError(
         f"{request.source} was never resolved on this machine, and the network may not be used "
@@ -232,21 +240,27 @@ def _known_elsewhere(wanted: HubFile, request: Request, store: Store) -> str:
     for other, _ in store.refs():
         endpoint, place, rest = other.removeprefix("hub:").partition(f"{wanted.repo_type}/{wanted.repo_id}/")
         if other.startswith("hub:") and (place, rest) == name[1:]:
-            return f" It is known as of HF_ENDPOINT={endpoint.rstrip('/') or DEFAULT_ENDPOINT}; set that."
+            known = unquote(endpoint.rstrip("/")) or DEFAULT_ENDPOINT
+            return f" It is known as of HF_ENDPOINT={known}; set that."
     return ""
 
 
-def _is_as_named(found: CachedFile, content_hash: ContentHash) -> bool:
+def _is_as_named(found: CachedFile, opened: OpenCheckpoint, content_hash: ContentHash) -> bool:
     """Whether a file of the Hub's own cache is what the Hub called it; the client itself never looks."""
     if found.digest is None:
         return True
     if len(found.digest) == len(content_hash):
         return found.digest == content_hash
-    return found.digest == git_sha1_of(found.path)
+    return found.digest == git_sha1_of(opened)
 
 
 def _found_there(
-    found: CachedFile, content_hash: ContentHash, wanted: HubFile, entry: CatalogEntry | None, request: Request
+    found: CachedFile,
+    opened: OpenCheckpoint,
+    content_hash: ContentHash,
+    wanted: HubFile,
+    entry: CatalogEntry | None,
+    request: Request,
 ) -> HubCheckpoint:
     """Remembered only where a name proves the content: without one, a later call with a network asks again."""
     asked_then = datetime.fromtimestamp(found.path.stat().st_mtime, timezone.utc)
@@ -258,9 +272,9 @@ def _found_there(
         commits=(found.commit,),
         content_hash=content_hash,
         git_sha1=None,
-        size=found.path.stat().st_size,
+        size=opened.size,
         entry=entry,
-        stated=stated_by(found.path, found.path) if entry is None else None,
+        stated=stated_by(found.path, opened) if entry is None else None,
         config_asked=entry is None,
         pinned=False,
         ref=ref_name(wanted, request) if found.digest is not None else None,

@@ -12,8 +12,8 @@ from depthhub_cache.identity import ContentHash, is_sha256
 from depthhub_cache.store import Store
 
 from ..catalog import Catalog
-from ..checkpoint.containers import container_of
-from .digest import Fingerprint, fingerprint, sha256_of
+from ..checkpoint.containers import OpenCheckpoint
+from .digest import Fingerprint, fingerprint, require_unchanged, sha256_of
 from .located import LocalCheckpoint
 from .request import Request
 from .stated import stated_by
@@ -31,29 +31,29 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
     Raises NotFoundError, CheckpointError, UnsupportedModelError.
     """
     path = path.absolute()
-    file = Path(os.path.realpath(path))
-    container_of(file)
-    before = fingerprint(file)
-    content_hash = None if store is None or request.refresh or request.verify else _recall(path, before, store)
-    hashed_now = content_hash is None
-    if content_hash is None:
-        content_hash = sha256_of(file, str(request.source), request.report)
-        if store is not None:
-            _remember(path, before, content_hash, store)
-    entry = catalog.by_sha256(content_hash)
-    if entry is not None:
-        entry.require_supported()
-    return LocalCheckpoint(
-        source=str(request.source),
-        path=path,
-        file=file,
-        content_hash=content_hash,
-        hashed_now=hashed_now,
-        fingerprint=before,
-        size=int(before[0]),
-        entry=entry,
-        stated=None if entry else stated_by(path, file),
-    )
+    with OpenCheckpoint(Path(os.path.realpath(path))) as opened:
+        before = fingerprint(opened)
+        content_hash = None if store is None or request.refresh or request.verify else _recall(path, before, store)
+        hashed_now = content_hash is None
+        if content_hash is None:
+            content_hash = sha256_of(opened, str(request.source), request.report)
+            require_unchanged(opened, before)
+            if store is not None:
+                _remember(path, before, content_hash, store)
+        entry = catalog.by_sha256(content_hash)
+        if entry is not None:
+            entry.require_supported()
+        return LocalCheckpoint(
+            source=str(request.source),
+            path=path,
+            file=opened.path,
+            content_hash=content_hash,
+            hashed_now=hashed_now,
+            fingerprint=before,
+            size=int(before[0]),
+            entry=entry,
+            stated=None if entry else stated_by(path, opened),
+        )
 
 
 def forget(located: LocalCheckpoint, store: Store) -> None:

@@ -51,9 +51,9 @@ def _made(
     obtained: Obtained, located: Located, recipe: Recipe, request: Request, store: Store, staging: Staging
 ) -> Entry:
     request.report(Progress(located.source, "converting", 0, located.size))
-    checkpoint = read_checkpoint(obtained.path)
+    checkpoint = read_checkpoint(obtained.opened)
     converted = convert(checkpoint, recipe)
-    require_encoder(converted.config, located, obtained.path)
+    require_encoder(converted.config, located, obtained.opened.path)
     _require_config_of(checkpoint, converted, located)
     for decision in checkpoint.decisions:
         log.info("%s: %s", located.source, decision)
@@ -104,7 +104,7 @@ def _about(
         **located.place()._replace(commit=obtained.commit).to_json(),
         "licence": licence,
         "content_hash": obtained.content_hash,
-        "checkpoint_bytes": obtained.path.stat().st_size,
+        "checkpoint_bytes": obtained.opened.size,
         "recipe": recipe.to_json(),
         "decisions": list(decisions),
         "versions": {

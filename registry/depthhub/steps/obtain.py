@@ -6,9 +6,8 @@ Whatever the way, its sha256 is known to be right before anything parses a byte 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from depthhub_cache.identity import ContentHash, Key
 from depthhub_cache.staging import Staging
 from depthhub_cache.store import Store
 
+from ..checkpoint.containers import OpenCheckpoint
 from ..errors import CheckpointError, NotFoundError, OfflineError
 from ..progress import Progress, Report
 from .digest import Fingerprint, fingerprint, require_content, require_unchanged, sha256_of
@@ -31,22 +31,22 @@ log = logging.getLogger("depthhub")
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
-    """A file whose bytes have the content hash, and the commit it came from (None: a local file).
+    """An open file whose bytes have the content hash, and the commit it came from (None: a local file).
 
     downloaded: it is our own, in our staging directory, and nobody else writes to it.
     """
 
-    path: Path
+    opened: OpenCheckpoint
     content_hash: ContentHash
     commit: str | None
     fingerprint: Fingerprint
     downloaded: bool = False
 
     def require_unchanged(self, source: str, report: Report) -> None:
-        """Raises CheckpointError where the file is no longer the one that was verified."""
-        require_unchanged(self.path, self.fingerprint)
+        """Raises CheckpointError where the file is no longer as it was when it was verified."""
+        require_unchanged(self.opened, self.fingerprint)
         if not self.downloaded:
-            require_content(self.path, self.content_hash, source, report)
+            require_content(self.opened, self.content_hash, source, report)
 
 
 @contextmanager
@@ -55,28 +55,30 @@ def obtain(located: Located, request: Request, store: Store, staging: Staging) -
     user wants originals kept; any other is left where and as it is.
     """
     if isinstance(located, LocalCheckpoint):
-        yield _local(located, request, store)
+        with OpenCheckpoint(located.file) as opened:
+            yield _local(opened, located, request, store)
         return
     with store.lease(Key(located.content_hash)) if located.content_hash else nullcontext():
         obtained = _existing(located, request, store) or _download(located, request, store, staging)
         try:
-            yield obtained
+            with obtained.opened:
+                yield obtained
         finally:
             if obtained.downloaded and request.settings.keep_source:
                 _keep(obtained, located, store)
 
 
-def _local(located: LocalCheckpoint, request: Request, store: Store) -> Obtained:
+def _local(opened: OpenCheckpoint, located: LocalCheckpoint, request: Request, store: Store) -> Obtained:
     """The user's own file. A remembered hash is good enough to find an entry by, not to make one from."""
-    if not located.hashed_now and sha256_of(located.file, located.source, request.report) != located.content_hash:
+    require_unchanged(opened, located.fingerprint)
+    if not located.hashed_now and sha256_of(opened, located.source, request.report) != located.content_hash:
         forget(located, store)
         raise CheckpointError(
             f"{located.path} has other content than when its sha256 was remembered, under the same times and inode. "
             "That is forgotten now; try again.",
             path=located.path,
         )
-    require_unchanged(located.file, located.fingerprint)
-    return Obtained(located.file, located.content_hash, None, located.fingerprint)
+    return Obtained(opened, located.content_hash, None, located.fingerprint)
 
 
 def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtained | None:
@@ -105,18 +107,20 @@ def copies(located: HubCheckpoint, store: Store) -> Iterator[tuple[Path, str]]:
 
 def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request) -> Obtained | None:
     """A copy that is what was asked for; None where it is not, or cannot be read: a download does it too."""
-    path = Path(os.path.realpath(path))  # a link may lead elsewhere a moment later
-    try:
-        before = fingerprint(path)
-        digest = sha256_of(path, located.source, request.report)
-    except CheckpointError as error:
-        log.warning("%s", error)
-        return None
-    if digest != located.content_hash:
-        log.warning("%s is damaged (sha256 %s); it is left alone", path, digest)
-        return None
-    log.info("found and verified: %s", path)
-    return Obtained(path, digest, commit, before)
+    with ExitStack() as unless_verified:
+        try:
+            opened = unless_verified.enter_context(OpenCheckpoint(path))
+            before = fingerprint(opened)
+            digest = sha256_of(opened, located.source, request.report)
+        except (CheckpointError, NotFoundError) as error:
+            log.warning("%s", error)
+            return None
+        if digest != located.content_hash:
+            log.warning("%s is damaged (sha256 %s); it is left alone", path, digest)
+            return None
+        log.info("found and verified: %s", path)
+        unless_verified.pop_all()
+        return Obtained(opened, digest, commit, before)
 
 
 def _download(located: HubCheckpoint, request: Request, store: Store, staging: Staging) -> Obtained:
@@ -125,6 +129,10 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
     require_network(located, request)
     if located.size is not None:
         require_room(located.size + _converted_size(located.size, request), request, store)
+    if located.content_hash is None and located.git_sha1 is None:
+        log.warning(
+            "%s: the Hub tells no digest of it, so that nobody can tell whether it arrives whole", located.source
+        )
     name = part_name(located)
     seeds = list(store.abandoned(name)) if located.content_hash else []
     last = len(located.commits) - 1
@@ -153,7 +161,8 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
         log.info("downloaded and verified %s bytes, sha256 %.12s", f"{staged.size:,}", content_hash)
         if located.content_hash is None:  # the Hub could not tell it; from now on the cache can
             remember(located._replace(content_hash=content_hash), store)
-        return Obtained(staged.path, content_hash, commit, fingerprint(staged.path), downloaded=True)
+        opened = OpenCheckpoint(staged.path)
+        return Obtained(opened, content_hash, commit, fingerprint(opened), downloaded=True)
     raise AssertionError("a located checkpoint has at least one commit")
 
 
@@ -181,8 +190,7 @@ def _converted_size(size: int, request: Request) -> int:
 
 def _keep(obtained: Obtained, located: HubCheckpoint, store: Store) -> None:
     try:
-        store.keep(
-            obtained.path, obtained.content_hash, filename=Path(located.filename).name.lstrip(".") or "checkpoint"
-        )
+        name = Path(located.filename).name.lstrip(".") or "checkpoint"
+        store.keep(obtained.opened.path, obtained.content_hash, filename=name)
     except CacheError as error:  # what was asked for does not need it
         log.warning("%s: the original is not kept: %s", located.source, error)

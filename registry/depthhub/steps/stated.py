@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from depthhub_cache.json_object import parse_object
 
+from ..checkpoint.containers import OpenCheckpoint
 from ..checkpoint.header import build_stated_in
 from ..model.config import Build
 
@@ -32,9 +33,9 @@ class Stated(NamedTuple):
     teller: str = "the file itself says that it was converted as"
 
 
-def stated_by(path: Path, file: Path) -> Stated | None:
-    """What a local `file` says of itself (our own layout carries its build), else the config.json beside `path`."""
-    build = build_stated_in(file)
+def stated_by(path: Path, opened: OpenCheckpoint) -> Stated | None:
+    """What a local file says of itself (our own layout carries its build), else the config.json beside `path`."""
+    build = build_stated_in(opened)
     return Stated(build, None) if build is not None else _beside(path.with_name(CONFIG))
 
 

@@ -104,7 +104,7 @@ class _Incoming:
         self._reported = 0.0
         self._told_size: int | None = None
         self._etag: str | None = None
-        self._git_sha1 = _git_blob_hash(promise)
+        self._git_sha1 = _git_blob_hash(promise, promise.size)
         self.joined = False
         self.is_complete = False
 
@@ -135,7 +135,7 @@ class _Incoming:
         self._into.restart()
         self._told_size = None
         self._etag = None
-        self._git_sha1 = _git_blob_hash(self._promise)
+        self._git_sha1 = _git_blob_hash(self._promise, self._promise.size)
         self.joined = False
         self.is_complete = False
 
@@ -165,8 +165,9 @@ class _Incoming:
     def contradiction(self) -> IntegrityError | None:
         """The error that says how the bytes differ from the promise, or None."""
         kind, expected, found = "sha256", self._promise.sha256, str(self._into.sha256())
-        if expected is None and self._git_sha1 is not None:
-            kind, expected, found = "git's sha1", self._promise.git_sha1, self._git_sha1.hexdigest()
+        if expected is None and self._promise.git_sha1 is not None:
+            digest = "not known, since nobody told the size" if self._git_sha1 is None else self._git_sha1.hexdigest()
+            kind, expected, found = "git's sha1", self._promise.git_sha1, digest
         if expected is None or expected == found:
             return None
         return IntegrityError(
@@ -201,6 +202,8 @@ class _Incoming:
         if None not in (size, self._promise.size) and size != self._promise.size:
             raise nonsense(self._asked, f"a file of {size} bytes came; it should have {self._promise.size}")
         self._told_size, self._etag = size, etag
+        if self._git_sha1 is None and not self.size:
+            self._git_sha1 = _git_blob_hash(self._promise, size)
 
     def _same_version(self, etag: str | None) -> bool:
         """Whether an answer belongs to what is here; where one of the two told no ETag, a digest has to tell."""
@@ -238,11 +241,11 @@ def _size_of(path: Path) -> int:
         return 0
 
 
-def _git_blob_hash(promise: Promise) -> hashlib._Hash | None:
+def _git_blob_hash(promise: Promise, size: int | None) -> hashlib._Hash | None:
     """git hashes the size before the content, so only a file of known size can be checked in one pass."""
-    if promise.git_sha1 is None or promise.size is None:
+    if promise.git_sha1 is None or size is None:
         return None
-    return hashlib.sha1(b"blob %d\0" % promise.size, usedforsecurity=False)
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def _strong_etag(headers: Mapping[str, str]) -> str | None:
