@@ -42,9 +42,9 @@ class GitHubServer:
         self.stalled_upload: threading.Event | None = None
         self.goes_on = threading.Event()
 
-    def fail(self, fault: Fault, path: str, times: int = 1) -> None:
-        """Let the next answers to a path that holds `path` go wrong."""
-        self._faults += [(fault, path)] * times
+    def fail(self, fault: Fault, request: str, times: int = 1) -> None:
+        """Let the next answers go wrong to what holds `request`, which may be `POST /path`, or a part of it."""
+        self._faults += [(fault, request)] * times
 
     @contextmanager
     def serving(self) -> Iterator[GitHubServer]:
@@ -83,10 +83,10 @@ class GitHubServer:
 
     # what happens to its data
 
-    def taken_fault(self, path: str) -> Fault | None:
+    def taken_fault(self, request: str) -> Fault | None:
         with self._lock:
             for fault, part in self._faults:
-                if part in path:
+                if part in request:
                     self._faults.remove((fault, part))
                     return fault
         return None
@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         self.github.requests.append((self.role, self.command, self.path))
-        fault = self.github.taken_fault(self.path)
+        fault = self.github.taken_fault(f"{self.command} {self.path}")
         if fault == "500":
             self.reply(502, {"message": "Server Error"})
         elif fault == "429":
