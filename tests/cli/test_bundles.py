@@ -134,7 +134,7 @@ def test_the_digest_that_is_printed_is_that_of_the_file_and_always_the_same(dept
 def test_import_says_what_became_of_each_entry(depthhub, key, elsewhere, out) -> None:
     depthhub("cache", "export", key, "-o", out)
     first = depthhub("cache", "import", out, "--cache-dir", elsewhere)
-    assert first.out.splitlines()[1].split()[1:] == ["imported", "8.48", "MB", key[:12]]
+    assert first.out.splitlines()[1].split()[1:] == ["imported", "8.48", "MB", "unknown", key[:12]]
     assert "models.tar: importing" in first.err
     assert "1 imported, 0 were there already" in first.err
     second = depthhub("cache", "import", out, "--cache-dir", elsewhere)

@@ -104,3 +104,64 @@ def test_nothing_in_a_name_moves_the_terminal(monkeypatch):
     assert r"b\x1b]0;c\x07" in terminal.getvalue()
     assert "\x07" not in terminal.getvalue()
     assert "\x1b[2J" not in terminal.getvalue()
+
+
+def shown(bar):
+    return (bar._bar.desc, bar._bar.n, bar._bar.total)
+
+
+def test_several_downloads_are_one_bar_whose_bytes_add_up(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with Bar() as bar:
+        bar.expect(3)
+        one, other = bar.report_of("one"), bar.report_of("other")
+        one(Progress("hf://me/one", "downloading", 10, 100))
+        other(Progress("hf://me/other", "downloading", 5, 50))
+        assert shown(bar) == ("0 of 3 done, 2 downloading", 15, 150)
+        one(Progress("hf://me/one", "downloading", 100, 100))
+        drawn = bar._bar
+        one(Progress("hf://me/one", "converting", 30, 100))
+        assert shown(bar) == ("0 of 3 done, 1 converting, 1 downloading", 105, 150)
+        bar.finished("one")
+        assert shown(bar) == ("1 of 3 done, hf://me/other: downloading", 105, 150)
+        assert bar._bar is drawn  # so its speed is that of all
+
+
+def test_of_what_fails_nothing_more_is_expected(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with Bar() as bar:
+        bar.expect(2)
+        bar.report_of(0)(Progress("one", "downloading", 10, 100))
+        bar.report_of(1)(Progress("other", "downloading", 0, 50))
+        bar.finished(0)
+        bar.report_of(1)(Progress("other", "downloading", 50, 50))
+        assert shown(bar) == ("1 of 2 done, other: downloading", 60, 60)
+
+
+def test_when_nothing_is_downloaded_the_bytes_are_those_of_what_is_done(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with Bar() as bar:
+        bar.expect(2)
+        for task in (0, 1):
+            bar.report_of(task)(Progress("one", "downloading", 100, 100))
+        bar.report_of(0)(Progress("one", "converting", 20, 90))
+        bar.report_of(1)(Progress("other", "waiting", detail="another conversion is under way"))
+        assert shown(bar) == ("0 of 2 done, 1 converting, 1 waiting", 20, 90)
+
+
+def test_of_several_resumed_downloads_the_old_bytes_are_not_speed(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with Bar() as bar:
+        bar.expect(2)
+        bar.report_of(0)(Progress("one", "downloading", 0, 100))
+        bar.report_of(1)(Progress("other", "downloading", 40, 100))
+        assert (bar._bar.n, bar._bar.initial) == (40, 40)
+
+
+def test_a_log_tells_two_tasks_of_one_source_apart():
+    said = []
+    lines = Lines(said.append)
+    for _ in range(3):
+        lines.report_of(0)(Progress("vits", "downloading", 1, 100))
+        lines.report_of(1)(Progress("vits", "converting", 1, 100))
+    assert said == ["vits: downloading 100 B", "vits: converting 100 B"]

@@ -21,6 +21,7 @@ from ..catalogs import checkpoint, write_catalog
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli-json.md").read_text(encoding="utf-8")
 V2 = ("--family", "v2")
 LICENCES = {"forest-a": "mit", "forest-b": "cc-by-nc-4.0", "field": "apache-2.0"}
 
@@ -146,6 +147,25 @@ def test_a_licence_that_is_not_allowed_ends_with_10_and_says_which(
     assert len(downloads(hub)) == 1
 
 
+def test_every_listing_has_the_licence(depthhub, hub: LocalHub, tmp_path: Path) -> None:
+    depthhub("pull", "forest-b")
+    bundle, lockfile, elsewhere = tmp_path / "out.tar", tmp_path / "depthhub.lock", tmp_path / "elsewhere"
+    for listing in (
+        ["list", "forest-b"],
+        ["info", "forest-b"],
+        ["cache", "list"],
+        ["lock", "forest-b", "-o", lockfile],
+        ["cache", "export", "forest-b", "-o", bundle],
+        ["cache", "import", bundle, "--cache-dir", elsewhere],
+        ["pull", "forest-b"],
+        ["pull", "forest-b", "--dry-run"],
+    ):
+        for json_or_not in ([], ["--json"]):
+            outcome = depthhub(*listing, *json_or_not, *(["--force"] if "export" in listing else []))
+            assert outcome.code == 0, outcome.err
+            assert "cc-by-nc-4.0" in outcome.out, listing
+
+
 def test_what_was_pushed_is_said(depthhub, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shelf").mkdir()
     assert depthhub("pull", "field", "--push").code == 2  # to where?
@@ -173,6 +193,7 @@ def test_a_dry_run_says_what_and_how_much_under_which_licences_and_fetches_nothi
         ("hub", checkpoints["field"].stat().st_size, "apache-2.0"),
     ]
     assert "the catalog" in outcome.json[1]["stated_by"]
+    assert all(f"`{field}`" in DOCUMENT.rpartition("`pull --dry-run`")[2] for field in outcome.json[0])
     outcome = depthhub("pull", "forest-*", "field", "--dry-run")
     assert outcome.out.splitlines()[0].split() == ["SOURCE", "STATE", "TO", "FETCH", "LICENCE", "STATED", "BY"]
     assert "to fetch; nothing was fetched" in outcome.err

@@ -28,12 +28,14 @@ def ending_at_once(console: Console, *, json: bool) -> Iterator[None]:
         from .output import write_json
 
         interrupted = KeyboardInterrupt("interrupted; what was finished stays, and a download goes on where it was")
-        console.failure(interrupted)
-        if json:
-            write_json({"error": error_json(interrupted)})
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(ExitCode.INTERRUPTED)
+        try:
+            console.failure(interrupted)
+            if json:
+                write_json({"error": error_json(interrupted)})
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        finally:  # also where the main thread was in the middle of a message, and none can be written
+            os._exit(ExitCode.INTERRUPTED)
 
     if threading.current_thread() is not threading.main_thread():  # an application's thread that calls `main`
         yield

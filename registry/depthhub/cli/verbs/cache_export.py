@@ -41,7 +41,13 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
             raise _is_there(args.out) from error
     if args.json:
         entries = [
-            {"key": entry.key, "name": name_of(entry), "size": entry.record.weights_size} for entry in made.entries
+            {
+                "key": entry.key,
+                "name": name_of(entry),
+                "size": entry.record.weights_size,
+                "licence": fact_of(entry, "licence"),
+            }
+            for entry in made.entries
         ]
         write_json({"path": args.out, "size": made.size, "sha256": made.sha256, "entries": entries, "refs": made.refs})
     else:
@@ -51,6 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
                 "size": bytes_text(made.size),
                 "sha256": made.sha256,
                 "entries": ", ".join(map(name_of, made.entries)),
+                "licences": ", ".join(sorted({fact_of(entry, "licence") or "unknown" for entry in made.entries})),
                 "answers of the Hub": len(made.refs),
             }
         )

@@ -6,7 +6,7 @@ import argparse
 
 from ..console import Console
 from ..exit_codes import ExitCode
-from ..in_cache import name_of
+from ..in_cache import fact_of, name_of
 from ..options import add_cache_option, path_of
 from ..output import bytes_text, counted, write_json, write_table
 
@@ -21,16 +21,31 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 
     with console.progress() as bar:
         report = import_entries(args.settings.open_store(), args.file, progress=bar.report)
-    rows = [(name_of(made.entry), made.state, made.entry.record.weights_size, made.entry) for made in report.entries]
     if args.json:
         entries = [
-            {"key": entry.key, "name": name, "state": state, "size": size, "path": entry.weights}
-            for name, state, size, entry in rows
+            {
+                "key": made.entry.key,
+                "name": name_of(made.entry),
+                "state": made.state,
+                "size": made.entry.record.weights_size,
+                "licence": fact_of(made.entry, "licence"),
+                "path": made.entry.weights,
+            }
+            for made in report.entries
         ]
         write_json({"path": args.file, "entries": entries, "refs": report.refs})
     else:
-        table = [(name, state, bytes_text(size), entry.key[:12]) for name, state, size, entry in rows]
-        write_table(("NAME", "STATE", "SIZE", "KEY"), table)
+        table = [
+            (
+                name_of(made.entry),
+                made.state,
+                bytes_text(made.entry.record.weights_size),
+                fact_of(made.entry, "licence") or "unknown",
+                made.entry.key[:12],
+            )
+            for made in report.entries
+        ]
+        write_table(("NAME", "STATE", "SIZE", "LICENCE", "KEY"), table)
     there = sum(made.state == "kept" for made in report.entries)
     console.note(
         f"{len(report.entries) - there} imported, {there} were there already; "

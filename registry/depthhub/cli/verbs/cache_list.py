@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import Console
 from ..exit_codes import ExitCode
-from ..in_cache import name_of, recipe_of, report_hidden, require_visible
+from ..in_cache import fact_of, name_of, recipe_of, report_hidden, require_visible
 from ..options import add_cache_option
 from ..output import age_text, build_text, bytes_text, write_json, write_table
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     if args.json:
         write_json([_facts(entry, store) for entry in entries])
     else:
-        header = ("NAME", "BUILD", "DTYPE", "SIZE", "KEY", "LAST USED", "STATE")
+        header = ("NAME", "BUILD", "DTYPE", "SIZE", "LICENCE", "KEY", "LAST USED", "STATE")
         write_table(header, [_row(entry, store) for entry in entries])
     code = report_hidden(store, console)
     if not entries and code is ExitCode.DONE:
@@ -48,6 +48,7 @@ def _row(entry: Entry, store: Store) -> tuple[str | None, ...]:
         build_text(recipe.build) if recipe else None,
         (recipe.dtype or "as released") if recipe else None,
         bytes_text(entry.record.weights_size),
+        fact_of(entry, "licence") or "unknown",
         entry.key[:12],
         age_text(store.last_use(entry.key).isoformat()) if _is_own(entry, store) else None,
         _state(entry, store),
