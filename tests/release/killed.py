@@ -78,11 +78,11 @@ def kill_before_change(at: int) -> None:
     io.open = builtins.open = counted(io.open, for_writing)
 
 
-def main_program(project: Path, folder: Path, packages: Path, every: int, in_one_folder: bool) -> list[dict[str, Any]]:
+def main_program(project: Path, place: Path, packages: Path, every: int, in_one_folder: bool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     at = 1
     while True:
-        out = folder / ("one" if in_one_folder else str(at))
+        out = place / ("one" if in_one_folder else str(at))
         if not out.exists():
             shutil.copytree(packages, out / "packages")
         codes = run(project, out, at)
@@ -90,7 +90,9 @@ def main_program(project: Path, folder: Path, packages: Path, every: int, in_one
         if killed and not in_one_folder:
             codes = run(project, out, None)
         sums = (out / "SHA256SUMS").read_text() if codes == [0, 0] else None
-        names = [path.name for path in out.rglob("*") if path.name.endswith(".part") or ".depthhub-" in path.name]
+        kept = [out / "work", out / "entries"]  # the caches, which sweep themselves
+        folders = [out, *(path for path in out.iterdir() if path.is_dir() and path not in kept)]
+        names = [path.name for folder in folders for path in folder.iterdir() if path.name.startswith(".")]
         found.append({"at": at, "killed": killed, "codes": codes, "sums": sums, "left_behind": names})
         if not in_one_folder:
             shutil.rmtree(out)
