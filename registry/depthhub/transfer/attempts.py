@@ -17,6 +17,9 @@ log = logging.getLogger("depthhub")
 PATIENCE = 5
 """Tries in a row without one new byte. One that ended in a timeout counts twice, since the user has waited for it."""
 
+SPREAD = 0.25
+"""Of a wait that a server asks for, the share that chance adds at most: a whole fleet is told the same instant."""
+
 FIRST_PAUSE = 0.25
 _GROWTH = 3.0
 _LONGEST_PAUSE = 10.0
@@ -71,7 +74,7 @@ class Attempts:
     def _pause(self, setback: Setback) -> float:
         longest = min(FIRST_PAUSE * _GROWTH**self._worn, _LONGEST_PAUSE)
         jittered = longest * random.uniform(0.5, 1.0)  # noqa: S311 - so that a cluster does not come back as one
-        return max(jittered, setback.retry_after or 0.0)
+        return max(jittered, (setback.retry_after or 0.0) * random.uniform(1.0, 1.0 + SPREAD))  # noqa: S311
 
     def _words(self, setback: Setback) -> str:
         if setback.limit == "connect_timeout":
