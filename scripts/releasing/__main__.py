@@ -105,6 +105,10 @@ STEPS: Mapping[str, Callable[[Release], None]] = {
 }
 
 
+LOCAL = ("check", "build")
+"""Steps in whose results no repository is named."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -133,7 +137,7 @@ def _release(args: argparse.Namespace, root: Path) -> Release:
     return Release(
         checkout=checkout,
         tag=checkout.tag if args.dry_run else args.tag,
-        repository=require_repository(args.repository),
+        repository=args.repository if args.step in LOCAL else require_repository(args.repository),
         server=os.environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/"),
         out=args.out.absolute(),
         only=tuple(args.only or ["*"]),

@@ -6,7 +6,8 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -108,24 +109,20 @@ def refusal(answer: Answer, what: str) -> ReleaseError:
     )
 
 
-class _connected:  # noqa: N801  used as a function is
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                parts.netloc, timeout=_TIMEOUT, context=context
-            )
-        elif parts.hostname in ("127.0.0.1", "localhost", "::1"):
-            self._connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
-        else:
-            raise ReleaseError(f"{_shown(url)} is no https:// address; a token is sent there.")
-
-    def __enter__(self) -> http.client.HTTPConnection:
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+@contextmanager
+def _connected(url: str) -> Iterator[http.client.HTTPConnection]:
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            parts.netloc, timeout=_TIMEOUT, context=context
+        )
+    elif parts.hostname in ("127.0.0.1", "localhost", "::1"):
+        connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
+    else:
+        raise ReleaseError(f"{_shown(url)} is no https:// address; a token is sent there.")
+    with closing(connection):
+        yield connection
 
 
 def _target(url: str) -> str:

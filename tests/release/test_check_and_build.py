@@ -73,8 +73,9 @@ def test_every_other_step_refuses_a_tag_that_is_not_checked_out(release: Run, pr
 def test_what_is_no_repository_is_refused(repository: str, project: Path, capsys) -> None:
     from releasing.__main__ import main
 
-    assert main(["check", "v1.2.3", "--repository", repository], root=project) == 1
+    assert main(["models", "v1.2.3", "--repository", repository], root=project) == 1
     assert "say OWNER/REPOSITORY" in capsys.readouterr().err
+    assert main(["check", "v1.2.3", "--repository", repository], root=project) == 0, "which names none"
 
 
 @pytest.fixture(scope="module")
