@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -313,3 +315,30 @@ def test_when_all_is_there_it_needs_neither_torch_nor_the_hubs_client_nor_a_bar(
         imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
         assert "depthhub" in imported
         assert not {"torch", "huggingface_hub", "fsspec", "tqdm", "numpy", "safetensors"} & imported
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_on_a_terminal_there_is_one_bar_and_ctrl_c_takes_it_away(hub: LocalHub, cache: Path) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    hub.inject(Fault.trickle(size=1 << 16, pause=0.1), times=None)
+    theirs, ours = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    command = [sys.executable, "-m", "depthhub", "pull", "forest-a", "field", "me/none", *V2]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=ours)
+    os.close(ours)
+    said = b""
+    while b"1 of 3 done, 2 downloading:  1" not in said:  # some ten of a hundred
+        said += os.read(theirs, 4096)
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # how Linux says that nobody writes there any more
+        while more := os.read(theirs, 4096):
+            said += more
+    os.close(theirs)
+    assert process.wait(30) == 130
+    lines = [line.rpartition("\r")[2] for line in said.decode().replace("\r\n", "\n").rstrip("\r").split("\n")]
+    assert [line for line in lines if "downloading" in line] == []  # each was drawn over
+    assert "There is no model repository me/none" in said.decode()
+    assert any("a download goes on where it was" in line for line in lines)

@@ -15,10 +15,11 @@ from .exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from .console import Console
+    from .progress_bar import Indicator
 
 
 @contextmanager
-def ending_at_once(console: Console, *, json: bool) -> Iterator[None]:
+def ending_at_once(console: Console, bar: Indicator, *, json: bool) -> Iterator[None]:
     """While the context lasts. What was downloaded until then is found by the next call, which goes on from there;
     threads that were told to stop would take it with them.
     """
@@ -32,6 +33,7 @@ def ending_at_once(console: Console, *, json: bool) -> Iterator[None]:
             console.failure(interrupted)
             if json:
                 write_json({"error": error_json(interrupted)})
+            bar.close()
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
         finally:  # also where the main thread was in the middle of a message, and none can be written

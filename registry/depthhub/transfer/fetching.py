@@ -124,7 +124,7 @@ class _Incoming:
             if not 0 < _size_of(path) <= (self._promise.size or sys.maxsize):
                 continue
             for chunk in _read(path):
-                self._take(chunk)
+                self._add(chunk)  # not told of, before the whole of it is here: it would look like speed
             if self.size:
                 self.joined = True
                 self.is_complete = self.size == self._promise.size
@@ -216,10 +216,13 @@ class _Incoming:
         raise Setback(reason)
 
     def _take(self, chunk: bytes) -> None:
+        self._add(chunk)
+        self._tell()
+
+    def _add(self, chunk: bytes) -> None:
         self._into.write(chunk)
         if self._git_sha1 is not None:
             self._git_sha1.update(chunk)
-        self._tell()
 
     def _tell(self, *, now: bool = False) -> None:
         if now or time.monotonic() - self._reported >= _REPORT_EVERY:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> ExitCode:
     """What fails is reported, and the others are pulled all the same."""
-    with console.progress() as bar, ending_at_once(console, json=args.json):
+    with console.progress() as bar, ending_at_once(console, bar, json=args.json):
         asked = asked_sources(args)
         bar.expect(len(asked))
         outcomes: dict[int, Prewarmed | Planned | DepthHubError] = {}
