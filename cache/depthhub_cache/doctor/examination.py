@@ -17,6 +17,7 @@ from .probes import Finding, State, Witnessed
 
 if TYPE_CHECKING:
     from ..store import Store
+    from ..tier import Tier
 
 _NEEDED = (probes.folder_rename, probes.file_rename)
 _USEFUL = (probes.exchange_of_names, probes.folder_sync, probes.symbolic_links, probes.letter_case, probes.clock)
@@ -140,13 +141,17 @@ def _mapping(system: FileSystem, works: bool | None) -> Finding:
 
 
 def _not_writable(store: Store, error: OSError) -> Finding:
-    """Broken, unless there is something in it: then it serves as many a cache is meant to, read and never written."""
-    serves = False
-    with suppress(OSError):
-        serves = next(store.tiers[0].keys(), None) is not None
+    """Broken, unless there is something in it, or below it: then it serves as in an image, read and never written."""
+    serves = any(map(_holds_something, store.tiers))
     state: State = "degraded" if serves else "broken"
-    then = " What is in it can be loaded; nothing can be added." if serves else ""
+    then = " What is there can be loaded; nothing can be added." if serves else ""
     return Finding("writing", state, f"{error}{then}")
+
+
+def _holds_something(tier: Tier) -> bool:
+    with suppress(OSError):
+        return next(tier.keys(), None) is not None
+    return False
 
 
 def _remember(store: Store, system: FileSystem, handling: Handling) -> None:
