@@ -109,16 +109,16 @@ def caches(tmp_path: Path) -> KeptCaches:
 
 @pytest.fixture
 def run(machine: Path, repository: Path, caches: KeptCaches, hub: LocalHub, tmp_path: Path) -> Callable[..., Job]:
-    """`run()`: one job of the README's workflow. torch: whether there is one. wheels: what pip can find besides."""
+    """`run()`: one job of the README's workflow. lacking: packages. wheels: what pip can find besides."""
 
-    def job(steps: list[dict[str, Any]] | None = None, *, torch: bool = True, wheels: Path | None = None) -> Job:
+    def job(steps: list[dict[str, Any]] | None = None, *, lacking: str = "", wheels: Path | None = None) -> Job:
         workspace, temp = machine / "work", machine / "temp"
         shutil.rmtree(workspace, ignore_errors=True)
         for left in temp.iterdir() if temp.exists() else ():
             if left.name != "depthhub-python":
                 shutil.rmtree(left)
         environment = machine_environment(
-            PYTHONPATH=str(installed_packages(tmp_path / f"packages-{torch}", torch=torch)),
+            PYTHONPATH=str(installed_packages(tmp_path / f"all-but-{lacking}", lacking)),
             PATH=f"{python_of_the_job(tmp_path)}:{machine_environment()['PATH']}",
             PIP_NO_BUILD_ISOLATION="0",  # as pip reads it: without isolation, so that hatchling is not downloaded
             PIP_NO_INDEX="1",
@@ -131,11 +131,11 @@ def run(machine: Path, repository: Path, caches: KeptCaches, hub: LocalHub, tmp_
     return job
 
 
-def installed_packages(folder: Path, *, torch: bool) -> Path:
-    """What is installed here, but for depthhub, and for torch if there is to be none, where pip finds it."""
+def installed_packages(folder: Path, lacking: str) -> Path:
+    """What is installed here, where pip finds it, but for depthhub and what is to be lacking."""
     if not folder.exists():
         folder.mkdir()
-        left_out = ("depthhub", "_depthhub", *(() if torch else ("torch", "functorch")))
+        left_out = ("depthhub", "_depthhub", *([lacking] if lacking else []))
         for path in Path(site.getsitepackages()[0]).iterdir():
             if not path.name.startswith(left_out) and path.suffix != ".pth":
                 (folder / path.name).symlink_to(path)
@@ -186,7 +186,7 @@ def test_a_first_run_pulls_and_keeps_and_a_second_asks_nobody(
     assert keys_in(caches.content(outputs(first)["key"])) == locked_keys(repository)
 
     hub.clear_log()
-    second = run(torch=False)  # of the action; the application, which comes after it, finds its own
+    second = run(lacking="torch")  # of the action; the application, which comes after it, finds its own
     assert hub.requests == []
     assert outputs(second)["cache-hit"] == "true"
     weights = [entry.weights for entry in Store(Path(second.env["DEPTHHUB_CACHE"])).entries()]
@@ -215,7 +215,7 @@ def test_a_changed_lockfile_starts_from_what_was_kept_and_keeps_no_more_than_it_
     assert keys_in(caches.content(outputs(second)["key"])) == locked_keys(repository)
 
     hub.clear_log()
-    third = run(ACTION_ALONE, torch=False)
+    third = run(ACTION_ALONE, lacking="torch")
     assert (outputs(third)["cache-hit"], hub.requests) == ("true", [])
 
 
@@ -313,26 +313,37 @@ def test_version_lockfile_and_cache_dir_are_as_the_workflow_says(
     wheels = tmp_path / "wheels"
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT]
     subprocess.run(build, check=True)
-    given = {"version": version("depthhub"), "lockfile": "models/a name.lock", "cache-dir": "image/$(weights)"}
+    given = {
+        "version": version("depthhub"),
+        "extras": "s3, http",
+        "lockfile": "models/a name.lock",
+        "cache-dir": "image/$(weights)",
+    }
     checkout, action = ACTION_ALONE
     job = run([checkout, {**action, "with": given}], wheels=wheels)
     assert job.env["DEPTHHUB_LOCKFILE"] == str(job.workspace / "models" / "a name.lock")
     assert job.env["DEPTHHUB_CACHE"] == str(job.workspace / "image" / "$(weights)")
     assert len(keys_in(job.workspace / "image" / "$(weights)")) == 1
     installed = job.temp / "depthhub-python" / "installed"
-    assert installed.read_text() == f"depthhub=={version('depthhub')}"
+    assert installed.read_text() == f"depthhub=={version('depthhub')} [http,s3]"
 
 
 @pytest.mark.slow
-def test_a_version_that_the_index_does_not_have_is_one_error(
-    run: Callable[..., Job], lock_models: Callable[..., None]
+@pytest.mark.parametrize(
+    ("given", "lacking", "said"),
+    [
+        ({"version": "9.9.9"}, "", r"depthhub could not be installed: .* depthhub==9\.9\.9 ended"),
+        ({"extras": "http"}, "aiohttp", r"depthhub could not be installed: .* aiohttp>=3\.9 ended"),
+        ({"extras": "ftp"}, "", r"depthhub has no extra ftp; it has azure, "),
+    ],
+)
+def test_what_cannot_be_installed_is_one_error(
+    run: Callable[..., Job], lock_models: Callable[..., None], given: dict[str, str], lacking: str, said: str
 ) -> None:
     lock_models("me/forest")
     checkout, action = ACTION_ALONE
-    with pytest.raises(
-        JobFailed, match=r"::error title=depthhub::depthhub could not be installed: .*depthhub==9\.9\.9 ended"
-    ):
-        run([checkout, {**action, "with": {"version": "9.9.9"}}])
+    with pytest.raises(JobFailed, match=f"::error title=depthhub::{said}"):
+        run([checkout, {**action, "with": given}], lacking=lacking)
 
 
 def test_the_readme_lists_the_inputs_and_outputs_of_the_action() -> None:
@@ -340,6 +351,16 @@ def test_the_readme_lists_the_inputs_and_outputs_of_the_action() -> None:
     for kind in ("input", "output"):
         (table,) = re.findall(rf"\| {kind} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README)
         assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == list(action[f"{kind}s"])
+
+
+@pytest.mark.network
+@pytest.mark.enable_socket
+def test_the_readmes_lockfile_is_written_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (command,) = re.findall(r"^\$ (depthhub .*)$", README, re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEPTHHUB_CACHE", str(tmp_path / "cache"))
+    subprocess.run([sys.executable, "-m", *command.split()], check=True)
+    assert locked_keys(tmp_path)
 
 
 def test_no_value_of_an_output_can_assign_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,19 +25,21 @@ def main() -> None:
     if sys.version_info < OLDEST:
         fail(f"depthhub needs Python 3.10, and python3 is {sys.version.split()[0]}. Put actions/setup-python before.")
     version = os.environ["PREWARM_VERSION"]
+    extras = sorted(filter(None, re.split(r"[,\s]+", os.environ["PREWARM_EXTRAS"])))
     wanted = f"depthhub=={version}" if version else str(CHECKOUT)
-    installed = _environment() / "installed"
-    if installed.is_file() and installed.read_text(encoding="utf-8") == wanted:  # by an earlier step of this job
+    installed, what = _environment() / "installed", f"{wanted} [{','.join(extras)}]"
+    if installed.is_file() and installed.read_text(encoding="utf-8") == what:  # by an earlier step of this job
         return
-    _run(sys.executable, "-m", "venv", "--clear", str(_environment()))
-    _pip("install", "--no-deps", wanted)
-    _pip("install", *(text for text in _requirements() if not _is_torch(text)))
-    installed.write_text(wanted, encoding="utf-8")
+    if not Path(python()).exists():
+        _run(sys.executable, "-m", "venv", str(_environment()))
+    _pip("install", "--no-deps", "--force-reinstall", wanted)
+    _pip("install", *(text for text in _requirements(extras) if not _is_torch(text)))
+    installed.write_text(what, encoding="utf-8")
 
 
 def install_torch() -> None:
     """What `main` has left out."""
-    _pip("install", *filter(_is_torch, _requirements()))
+    _pip("install", *filter(_is_torch, _requirements([])))
 
 
 def python() -> str:
@@ -53,10 +55,17 @@ def _pip(*arguments: str) -> None:
     _run(python(), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
 
 
-def _requirements() -> list[str]:
-    """What the installed depthhub needs, without its extras."""
+def _requirements(extras: list[str]) -> list[str]:
+    """What the installed depthhub needs, with these of its extras."""
     code = "import importlib.metadata, json; print(json.dumps(importlib.metadata.requires('depthhub')))"
-    return [text for text in json.loads(_run(python(), "-c", code)) if "extra ==" not in text]
+    of: dict[str | None, list[str]] = {}
+    for text in json.loads(_run(python(), "-c", code)):
+        package, _, marker = text.partition(";")
+        extra = re.search(r"extra == ['\"](.+?)['\"]", marker)
+        of.setdefault(extra[1] if extra else None, []).append(package if extra else text)
+    if unknown := [extra for extra in extras if extra not in of]:
+        fail(f"depthhub has no extra {' or '.join(unknown)}; it has {', '.join(sorted(filter(None, of)))}.")
+    return [text for extra in (None, *extras) for text in of[extra]]
 
 
 def _is_torch(requirement: str) -> bool:
