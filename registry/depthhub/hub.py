@@ -32,7 +32,7 @@ from depthhub_cache.disk import tree_size
 from depthhub_cache.identity import ContentHash, is_sha256
 
 from .errors import AccessError, DepthHubError, OfflineError
-from .hub_names import RepoType, file_path_problem, is_licence
+from .hub_names import RepoType, file_path_problem, is_commit, is_licence
 from .progress import Progress, Report, silent
 from .settings import Settings
 from .transfer.attempts import Attempts
@@ -81,10 +81,13 @@ def list_files(repo_id: str, *, repo_type: RepoType, revision: str | None, setti
     text = _Memory()
     question.fetch(Promise(), text, most=_MOST_OF_A_LISTING)
     try:
-        return _parse_listing(json.loads(text.content), repo_id, repo_type)
+        listing = _parse_listing(json.loads(text.content), repo_id, repo_type)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         found = f"the answer is no list of files ({type(error).__name__}: {str(error)[:100]})"
         raise nonsense(question.asked, found) from None
+    if revision is not None and is_commit(revision) and listing.commit != revision:  # a mirror that ignores revisions
+        raise nonsense(question.asked, f"the answer is about another commit, {listing.commit}")
+    return listing
 
 
 def read_small_file(remote: RemoteFile, *, settings: Settings, limit: int = 1 << 20) -> bytes:

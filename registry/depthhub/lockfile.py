@@ -103,7 +103,16 @@ class Lockfile(NamedTuple):
                 source=str(source),
                 path=self.path,
             )
-        return next((model for model in meant if model.recipe.dtype == dtype), meant[0])
+        as_written = [model for model in meant if model.source == lockable(source, catalog)]
+        files = {(model.commit, model.filename): f"{model.repo_id}/{model.filename}" for model in as_written or meant}
+        if len(files) > 1:
+            raise NotLockedError(
+                f"{source} may mean several files of the lockfile {self.path}: {', '.join(sorted(files.values()))}. "
+                "Ask for one of them.",
+                source=str(source),
+                path=self.path,
+            )
+        return next((model for model in as_written or meant if model.recipe.dtype == dtype), (as_written or meant)[0])
 
     def by_key(self, key: Key) -> LockedModel | None:
         return next((model for model in self.models if model.key == key), None)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from depthhub.checkpoint.checksums import are_right
+from depthhub.checkpoint.containers import OpenCheckpoint
 from depthhub.errors import CheckpointError
 from depthhub.testing import make_checkpoint
 
@@ -68,3 +70,14 @@ def test_numbers_that_were_written_after_their_archive_are_read(tmp_path: Path) 
             file.write(tensor.numpy().tobytes())
     tensors = read(path).tensors
     assert all(same_bits(tensors[key], state[key]) for key in state)
+
+
+def test_they_are_compared_beside_the_hash_and_once(tmp_path: Path, tiny: Path) -> None:
+    other = make_checkpoint(tmp_path / "other", container="safetensors")
+    damaged = tmp_path / "damaged.pth"
+    content = bytearray(tiny.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    for path, right in ((tiny, True), (other, False), (damaged, False)):
+        with OpenCheckpoint(path) as opened:
+            assert are_right(opened) is right, "what has none is not right either"

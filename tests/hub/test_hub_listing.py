@@ -127,6 +127,17 @@ def test_a_mirror_that_tells_names_only_is_listed_without_digests(local_hub, lis
     assert (file.size, file.sha256, file.git_sha1) == (None, None, None)
 
 
+def test_a_mirror_that_ignores_the_commit_that_is_asked_for_is_an_error(local_hub, list_files):
+    """Its answer would be remembered for good: a commit is not asked for again."""
+    answer = json.dumps({"sha": "a" * 40, "siblings": []}).encode()
+    for commit in ("a" * 40, "b" * 40):
+        local_hub.add_file("a/mirror", f"api/models/owner/repo/revision/{commit}", answer, lfs=False)
+    endpoint = f"{local_hub.endpoint}/a/mirror/resolve/main"
+    assert list_files(revision="a" * 40, endpoint=endpoint).commit == "a" * 40
+    with pytest.raises(HubError, match=f"about another commit, {'a' * 40}"):
+        list_files(revision="b" * 40, endpoint=endpoint)
+
+
 def test_a_small_file_is_read_and_verified(config, local_hub, settings):
     assert hub.read_small_file(config, settings=settings) == CONFIG
     local_hub.inject(Fault.drop(after=5))

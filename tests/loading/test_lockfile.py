@@ -114,6 +114,22 @@ def test_whoever_means_the_locked_file_gets_it(locked: Path, source: str, hub: L
     assert from_pretrained(source, lockfile=locked).provenance.repo_id == REPO
 
 
+def test_of_two_locked_files_of_a_repository_none_is_taken_by_chance(
+    hub: LocalHub, cache: Path, tmp_path: Path
+) -> None:
+    """Without a lockfile the repository's one model.safetensors is meant; with it, too, or nothing is."""
+    port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", seed=1, container="safetensors")
+    hub.add_file("me/two", "a.pth", make_checkpoint(tmp_path / "a.pth", encoder="tiny"))
+    hub.add_file("me/two", "model.safetensors", port)
+    path = tmp_path / "depthhub.lock"
+    both = ["me/two/a.pth", "me/two/model.safetensors"]
+    lock(both, path, family="v2")
+    with pytest.raises(NotLockedError, match="may mean several files"):
+        from_pretrained("me/two", family="v2", lockfile=path)
+    for source in both:
+        assert from_pretrained(source, family="v2", lockfile=path).provenance.filename == source.rpartition("/")[2]
+
+
 def test_its_very_commit_may_be_said(locked: Path, hub: LocalHub) -> None:
     commit = Lockfile.read(locked).models[0].commit
     hub.close()

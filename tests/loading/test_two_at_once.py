@@ -55,3 +55,31 @@ def test_a_killed_download_is_taken_up_where_it_ended(local_hub: LocalHub, tiny:
     [request] = [request for request in local_hub.requests if request.host == "cdn"]
     assert request.range is not None
     assert not list(cache.rglob("*.part"))
+
+
+FORK = """
+import os, sys, threading
+from depthhub import from_pretrained
+converting, goes_on = threading.Event(), threading.Event()
+def slowly(progress):
+    if progress.stage == "converting":
+        converting.set()
+        goes_on.wait()
+options = {"family": "v2", "cache_dir": sys.argv[2]}
+other = threading.Thread(target=from_pretrained, args=(sys.argv[1],), kwargs={**options, "progress": slowly})
+other.start()
+converting.wait()
+if child := os.fork():
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    goes_on.set()
+    other.join()
+    sys.exit(code)
+from_pretrained(sys.argv[1], dtype="float16", **options)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_was_forked_during_a_conversion_does_not_wait_for_it(tiny: Path, tmp_path: Path) -> None:
+    run = [sys.executable, "-c", FORK, str(tiny), str(tmp_path / "cache")]
+    subprocess.run(run, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=120)

@@ -47,6 +47,6 @@ def _cast(source: Tensor, dtype: torch.dtype) -> Tensor:
     made = torch.empty(source.shape, dtype=dtype, device="cpu")
     numbers, room = source.reshape(-1), made.view(-1)
     for at in range(0, source.numel(), _PIECE):
-        room[at : at + _PIECE] = numbers[at : at + _PIECE]
-    made[made.isnan()] = torch.nan  # which bits that has is for each kind of processor to say
+        piece = numbers[at : at + _PIECE].to(dtype)
+        room[at : at + _PIECE] = piece.masked_fill_(piece.isnan(), torch.nan)  # its bits differ between processors
     return made

@@ -8,6 +8,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import CheckpointError
+from .containers import OpenCheckpoint
 from .zipped import Member, Zipped
 
 _THREADS = 2
@@ -20,6 +21,24 @@ def require_checksums(archive: Zipped) -> None:
     A checksum of 0 is none: torch leaves them out on request (`set_crc32_options(False)`), and where the numbers are
     written later (`skip_data`).
     """
+    if damaged := _damaged_in(archive, threads=_THREADS):
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        raise CheckpointError(
+            f"{archive.path} is damaged: its member {damaged[0]}{more} has another checksum than when it was saved. A "
+            "download that was not finished, or two versions of a file in one? Download it again.",
+            path=archive.path,
+        )
+
+
+def are_right(opened: OpenCheckpoint) -> bool:
+    """Whether it has checksums, and they were found right, in one thread: to be called beside one that hashes it."""
+    try:
+        return opened.container == "zip" and not _damaged_in(Zipped.of(opened), threads=1)
+    except CheckpointError:  # told when it is read
+        return False
+
+
+def _damaged_in(archive: Zipped, *, threads: int) -> list[str]:
     checked = [member for member in archive.members.values() if member.size and member.crc32]
 
     def is_damaged(member: Member) -> bool:
@@ -27,12 +46,5 @@ def require_checksums(archive: Zipped) -> None:
         archive.release()
         return found != member.crc32
 
-    with ThreadPoolExecutor(_THREADS, "depthhub-checksums") as pool:
-        damaged = [member.name for member, bad in zip(checked, pool.map(is_damaged, checked), strict=True) if bad]
-    if damaged:
-        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-        raise CheckpointError(
-            f"{archive.path} is damaged: its member {damaged[0]}{more} has another checksum than when it was saved. A "
-            "download that was not finished, or two versions of a file in one? Download it again.",
-            path=archive.path,
-        )
+    with ThreadPoolExecutor(threads, "depthhub-checksums") as pool:
+        return [member.name for member, bad in zip(checked, pool.map(is_damaged, checked), strict=True) if bad]

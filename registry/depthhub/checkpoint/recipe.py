@@ -9,7 +9,10 @@ from typing import Any, Literal, get_args
 from ..model.config import Build
 
 LAYOUT_VERSION = 1
-"""Version of the converted names and of the file that holds them. A change makes new keys, so new entries."""
+"""Version of the converted names and of the file that holds them. A change makes new keys, so new entries.
+
+To be raised, too, by a release that mends how checkpoints are read: what an earlier one made wrongly is made again.
+"""
 
 UNUSED = "unused."
 """In front of the original names of tensors that take no part in inference: kept for the way back, never loaded."""

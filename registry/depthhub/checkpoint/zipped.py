@@ -11,7 +11,7 @@ import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from ..errors import CheckpointError
 from .containers import ZIP_MAGIC, OpenCheckpoint
@@ -52,8 +52,8 @@ class Zipped:
         """Raises CheckpointError where the archive is damaged, ambiguous, or cannot be mapped."""
         path = opened.path
         try:
-            content = memoryview(mmap.mmap(opened.file.fileno(), 0, access=mmap.ACCESS_COPY))
-            with opened.buffered() as file, zipfile.ZipFile(file) as archive:
+            mapped = mmap.mmap(opened.file.fileno(), 0, access=mmap.ACCESS_COPY)
+            with zipfile.ZipFile(cast(IO[bytes], mapped)) as archive:  # who hashes the file meanwhile seeks in it
                 listed, start = archive.infolist(), archive.start_dir
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
             raise CheckpointError(
@@ -61,6 +61,7 @@ class Zipped:
                 f"no readable list of members ({error}). Download it again.",
                 path=path,
             ) from error
+        content = memoryview(mapped)
         _require_stored(listed, len(content), path)
         listed.sort(key=lambda info: info.header_offset)
         _require_one_archive(listed, start, content, path)

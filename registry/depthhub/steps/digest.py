@@ -47,6 +47,8 @@ def sha256_of(opened: OpenCheckpoint, source: str, report: Report) -> ContentHas
             report(Progress(source, "verifying", done, total))
     except OSError as error:
         raise _unreadable(opened, error) from error
+    if done != total:
+        raise _changed(opened)
     return ContentHash(digest.hexdigest())
 
 

@@ -34,9 +34,9 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
     with OpenCheckpoint(Path(os.path.realpath(path))) as opened:
         before = fingerprint(opened)
         content_hash = None if store is None or request.refresh or request.verify else _recall(path, before, store)
-        hashed_now = content_hash is None
+        hashed_now, checked = content_hash is None, False
         if content_hash is None:
-            content_hash = sha256_of(opened, str(request.source), request.report)
+            content_hash, checked = _hashed(opened, request)
             require_unchanged(opened, before)
             if store is not None:
                 _remember(path, before, content_hash, store)
@@ -49,11 +49,23 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
             file=opened.path,
             content_hash=content_hash,
             hashed_now=hashed_now,
+            checked=checked,
             fingerprint=before,
             size=int(before[0]),
             entry=entry,
             stated=None if entry else stated_by(path, opened),
         )
+
+
+def _hashed(opened: OpenCheckpoint, request: Request) -> tuple[ContentHash, bool]:
+    """The content hash, and whether its checksums are right: one thread hashes, and another one has nothing to do."""
+    from concurrent.futures import ThreadPoolExecutor  # a file that is known needs neither
+
+    from ..checkpoint.checksums import are_right
+
+    with ThreadPoolExecutor(1, "depthhub-checksums") as beside:
+        checked = beside.submit(are_right, opened)
+        return sha256_of(opened, str(request.source), request.report), checked.result()
 
 
 def forget(located: LocalCheckpoint, store: Store) -> None:

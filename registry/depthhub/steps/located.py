@@ -39,7 +39,8 @@ class LocalCheckpoint(NamedTuple):
     """A file on this machine that belongs to the user: read, never changed, moved or deleted.
 
     path: as it was asked for. file: where it really is, without links, which may lead elsewhere a moment later.
-    hashed_now: every byte was read for `content_hash` in this call; else it was remembered. fingerprint: from before.
+    hashed_now: every byte was read for `content_hash` in this call; else it was remembered. checked: its checksums were
+    found right meanwhile. fingerprint: from before.
     """
 
     source: str
@@ -47,6 +48,7 @@ class LocalCheckpoint(NamedTuple):
     file: Path
     content_hash: ContentHash
     hashed_now: bool
+    checked: bool
     fingerprint: Fingerprint
     size: int
     entry: CatalogEntry | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import threading
 from importlib.metadata import version
@@ -37,21 +38,34 @@ def make(
     obtained: Obtained, located: Located, recipe: Recipe, request: Request, store: Store, staging: Staging
 ) -> Entry:
     """Convert `obtained` into `staging` and publish it. Another process that was faster is adopted."""
-    if _one_at_a_time.locked():
+    if _turns.one.locked():
         request.report(Progress(located.source, "waiting", detail="another conversion is under way"))
-    with _one_at_a_time:
+    with _turns.one:
         return _made(obtained, located, recipe, request, store, staging)
 
 
-_one_at_a_time = threading.Lock()
-"""Conversions of one process wait for each other: one keeps both memory and disk busy."""
+class _Turns:
+    """Conversions of one process wait for each other: one keeps both memory and disk busy. A forked child has none of
+    its parent's threads, and waits for none of them.
+    """
+
+    def __init__(self) -> None:
+        self.one = threading.Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        self.one = threading.Lock()
+
+
+_turns = _Turns()
 
 
 def _made(
     obtained: Obtained, located: Located, recipe: Recipe, request: Request, store: Store, staging: Staging
 ) -> Entry:
     request.report(Progress(located.source, "converting", 0, located.size))
-    checkpoint = read_checkpoint(obtained.opened)
+    checkpoint = read_checkpoint(obtained.opened, checked=obtained.checked)
     converted = convert(checkpoint, recipe)
     require_encoder(converted.config, located, obtained.opened.path)
     _require_config_of(checkpoint, converted, located)

@@ -33,7 +33,8 @@ log = logging.getLogger("depthhub")
 class Obtained:
     """An open file whose bytes have the content hash, and the commit it came from (None: a local file).
 
-    downloaded: it is our own, in our staging directory, and nobody else writes to it.
+    downloaded: it is our own, in our staging directory, and nobody else writes to it. checked: its checksums were found
+    right.
     """
 
     opened: OpenCheckpoint
@@ -41,6 +42,7 @@ class Obtained:
     commit: str | None
     fingerprint: Fingerprint
     downloaded: bool = False
+    checked: bool = False
 
     def require_unchanged(self, source: str, report: Report) -> None:
         """Raises CheckpointError where the file is no longer as it was when it was verified."""
@@ -78,7 +80,7 @@ def _local(opened: OpenCheckpoint, located: LocalCheckpoint, request: Request, s
             "That is forgotten now; try again.",
             path=located.path,
         )
-    return Obtained(opened, located.content_hash, None, located.fingerprint)
+    return Obtained(opened, located.content_hash, None, located.fingerprint, checked=located.checked)
 
 
 def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtained | None:
