@@ -54,7 +54,8 @@ def problems(checkout: Checkout, tag: str) -> Iterator[str]:
     except ReleaseError as error:
         yield str(error)
     if changed := git(root, "status", "--porcelain").splitlines():
-        yield f"{len(changed)} files are not as they were committed, such as {changed[0][3:]}. Commit or remove them."
+        name = changed[0].split(maxsplit=1)[1]
+        yield f"{len(changed)} files are not as they were committed, such as {name}. Commit or remove them."
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -20,7 +20,9 @@ def test_what_is_tagged_committed_and_described_is_ready(release: Run, project: 
     assert release("check") == 0
 
 
-@pytest.mark.parametrize("what", ["version", "no tag", "moved tag", "no section", "empty section", "untracked file"])
+@pytest.mark.parametrize(
+    "what", ["version", "no tag", "moved tag", "no section", "empty section", "new file", "changed file"]
+)
 def test_what_is_not_ready_is_said_and_a_rehearsal_only_says_it(
     what: str, release: Run, project: Path, out: Path, capsys
 ) -> None:
@@ -53,9 +55,12 @@ def _spoil(project: Path, what: str) -> str:
     elif what == "empty section":
         changelog.write_text(changelog.read_text().replace("- The first.", ""))
         expected = "CHANGELOG.md says nothing under 1.2.3"
+    elif what == "changed file":
+        (project / "LICENSE").write_text("Do what you like.")
+        return "1 files are not as they were committed, such as LICENSE."
     else:
         (project / "notes.txt").write_text("left behind")
-        return "1 files are not as they were committed, such as notes.txt"
+        return "1 files are not as they were committed, such as notes.txt."
     commit(project)
     git(project, "tag", "--force", "v1.2.3")
     return expected
