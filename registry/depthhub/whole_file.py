@@ -30,7 +30,7 @@ def whole_file(out: Path, *, replace: bool, sweep: bool = True) -> Iterator[Stag
     disk.make_folder(out.parent)
     if sweep:
         sweep_folder(out.parent)
-    staged = StagedFile(out.parent / f"{_PREFIX}{Owner.current().unique_name()}{_SUFFIX}")
+    staged, pid = StagedFile(out.parent / f"{_PREFIX}{Owner.current().unique_name()}{_SUFFIX}"), os.getpid()
     try:
         yield staged
         staged.finish()
@@ -41,7 +41,8 @@ def whole_file(out: Path, *, replace: bool, sweep: bool = True) -> Iterator[Stag
     finally:
         with suppress(OSError):
             staged.close()
-        disk.delete_tree(staged.path)
+        if os.getpid() == pid:  # a forked child that unwinds here must not remove its parent's work
+            disk.delete_tree(staged.path)
 
 
 def sweep_folder(folder: Path) -> None:

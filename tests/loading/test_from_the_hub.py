@@ -125,6 +125,27 @@ def test_a_hinted_digest_is_confirmed_by_the_hub(
     assert any("/api/models/" in request.path for request in local_hub.requests)
 
 
+def test_what_nobody_vouched_for_is_remembered_only_once_it_was_read(
+    local_hub: LocalHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A mirror that tells names only sent half of a file: the whole one, later, is not held against that."""
+    content = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", container="safetensors").read_bytes()
+    listing = json.dumps({"sha": "a" * 40, "siblings": [{"rfilename": "w.safetensors"}]}).encode()
+    monkeypatch.setenv("HF_ENDPOINT", f"{local_hub.endpoint}/a/mirror/resolve/main")
+    local_hub.add_file("a/mirror", "api/models/me/repo", listing, lfs=False)
+    for sent, is_whole in ((content[:-1000], False), (content, True)):
+        local_hub.add_file("a/mirror", f"me/repo/resolve/{'a' * 40}/w.safetensors", sent, lfs=False)
+        if is_whole:
+            assert golden_difference(from_pretrained("me/repo/w.safetensors", family="v2"), "v2-tiny") <= 1e-4
+        else:
+            with pytest.raises(CheckpointError, match="cut short"):
+                from_pretrained("me/repo/w.safetensors", family="v2")
+    assert "tells no digest of it" in caplog.text
+
+
 def test_a_hinted_commit_that_is_gone_gives_way_to_main(
     local_hub: LocalHub, commit: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

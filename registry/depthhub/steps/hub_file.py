@@ -248,6 +248,7 @@ def _known_elsewhere(wanted: HubFile, request: Request, store: Store) -> str:
 def _is_as_named(found: CachedFile, opened: OpenCheckpoint, content_hash: ContentHash) -> bool:
     """Whether a file of the Hub's own cache is what the Hub called it; the client itself never looks."""
     if found.digest is None:
+        log.warning("%s: nothing tells whether it is as the Hub has it; it is taken as it is", found.path)
         return True
     if len(found.digest) == len(content_hash):
         return found.digest == content_hash

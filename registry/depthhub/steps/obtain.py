@@ -65,6 +65,8 @@ def obtain(located: Located, request: Request, store: Store, staging: Staging) -
         try:
             with obtained.opened:
                 yield obtained
+            if located.content_hash is None:  # the Hub could not tell it; now that it was read, the cache can
+                remember(located._replace(content_hash=obtained.content_hash), store)
         finally:
             if obtained.downloaded and request.settings.keep_source:
                 _keep(obtained, located, store)
@@ -161,8 +163,6 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
                 log.warning("%s: the commit that the catalog suggests is gone; trying the next", located.source)
                 continue
         log.info("downloaded and verified %s bytes, sha256 %.12s", f"{staged.size:,}", content_hash)
-        if located.content_hash is None:  # the Hub could not tell it; from now on the cache can
-            remember(located._replace(content_hash=content_hash), store)
         opened = OpenCheckpoint(staged.path)
         return Obtained(opened, content_hash, commit, fingerprint(opened), downloaded=True)
     raise AssertionError("a located checkpoint has at least one commit")
