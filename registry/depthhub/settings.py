@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     allow_licences: the licences of weights that may be used, in lower case; None: any (`DEPTHHUB_ALLOW_LICENSES`).
     remote: a shared store of entries, asked before the Hub (`DEPTHHUB_REMOTE=s3://bucket/folder`, or any address that
         fsspec knows). push: fill it with what `prewarm` and `depthhub pull` make (`DEPTHHUB_PUSH`). hub_fallback: where
-        the store has not got it, ask the Hub (`DEPTHHUB_HUB_FALLBACK=0`: never).
+        the store has not got it, ask the Hub (`DEPTHHUB_HUB_FALLBACK=0`: never ask it, for whatever).
     endpoint: address of the Hub (`HF_ENDPOINT`).
     token: given by the caller; None leaves it to the Hub's client (`HF_TOKEN`, its stored login).
     offline: use no network (`HF_HUB_OFFLINE`).
