@@ -532,3 +532,14 @@ def test_no_two_hubs_share_what_is_remembered(
         names.add(ref_name(request.source, request))
     assert len(names) == 2
     assert not any("secret" in name for name in names)
+
+
+def test_a_checkpoint_that_is_cut_short_while_it_is_converted_is_not_the_caches_fault(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "w.pth", encoder="tiny")
+
+    def cutting(progress: Progress) -> None:
+        if progress.stage == "converting" and progress.done:
+            os.truncate(path, 1 << 20)
+
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        from_pretrained(path, family="v2", progress=cutting)

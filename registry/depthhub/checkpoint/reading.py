@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DepthHubError
 from .checksums import require_checksums
 from .containers import OpenCheckpoint, require_utf8
 from .layouts import Layout, detect
@@ -55,7 +55,12 @@ def read_checkpoint(opened: OpenCheckpoint, *, checked: bool = False) -> Checkpo
     if sys.byteorder != "little":
         raise CheckpointError(f"{path}: big-endian machines are not supported.", path=path)
     _require_real_tensors(path)
-    saved, release = _read(opened, checked=checked)
+    try:
+        saved, release = _read(opened, checked=checked)
+    except OSError as error:
+        if isinstance(error, DepthHubError):
+            raise
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
     found = unwrap(saved, path=path)
     layout = detect(found.tensors, path=path)
     _require_dense(found.tensors, opened)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from depthhub_cache.entry import Entry
+from depthhub_cache.errors import CacheError
 from depthhub_cache.identity import make_key
 from depthhub_cache.staging import Staging
 from depthhub_cache.store import Store
@@ -21,6 +22,7 @@ from ..checkpoint.reading import Checkpoint, read_checkpoint
 from ..checkpoint.recipe import Recipe
 from ..errors import MismatchError
 from ..progress import Progress
+from .digest import require_unchanged
 from .licence import licence_of
 from .located import Located
 from .locked import require_locked_weights
@@ -74,13 +76,17 @@ def _made(
     log.info("inferred from %d tensors: %s", len(checkpoint.tensors), converted.config.summary())
     require_room(bytes_of(converted), request, store)
     key = make_key(obtained.content_hash, recipe.to_json())
-    with staging.file(WEIGHTS) as staged:
-        write_converted(
-            staged.write,
-            converted,
-            content_hash=obtained.content_hash,
-            progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
-        )
+    try:
+        with staging.file(WEIGHTS) as staged:
+            write_converted(
+                staged.write,
+                converted,
+                content_hash=obtained.content_hash,
+                progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
+            )
+    except CacheError:  # what was cut short meanwhile cannot be written either: that is no fault of the cache
+        require_unchanged(obtained.opened, obtained.fingerprint)
+        raise
     obtained.require_unchanged(located.source, request.report)  # what was written is what was verified
     if request.lock is not None:
         require_locked_weights(request.lock, key, staged.sha256(), request, "this conversion")
