@@ -16,6 +16,7 @@ VARIABLES = {
     "lower_caches": "DEPTHHUB_CACHE",
     "endpoint": "HF_ENDPOINT",
     "token": "HF_TOKEN",
+    "allow_licences": "DEPTHHUB_ALLOW_LICENSES",
     "offline": "HF_HUB_OFFLINE",
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
