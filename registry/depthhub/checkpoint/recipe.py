@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from ..model.config import Build
 
@@ -21,21 +20,25 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class _Recipe(NamedTuple):
+    build: Build
+    dtype: Dtype | None
+    layout_version: int
+
+
+class Recipe(_Recipe):
     """How a checkpoint is converted.
 
     build: family, maximum depth, taps. dtype: of every tensor; None keeps that of the file.
     layout_version: of the converted file. Raises ValueError on a dtype that is not one of ours.
     """
 
-    build: Build
-    dtype: Dtype | None = None
-    layout_version: int = LAYOUT_VERSION
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if self.dtype is not None and self.dtype not in DTYPES:
-            raise ValueError(f"dtype {self.dtype!r} is none of {', '.join(DTYPES)}")
+    def __new__(cls, build: Build, dtype: Dtype | None = None, layout_version: int = LAYOUT_VERSION) -> Recipe:
+        if dtype is not None and dtype not in DTYPES:
+            raise ValueError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        return super().__new__(cls, build, dtype, layout_version)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; equal recipes give equal JSON text, since it is hashed into the key of an entry."""

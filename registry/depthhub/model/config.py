@@ -8,7 +8,6 @@ from __future__ import annotations
 import reprlib
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 Family = Literal["v1", "v2", "v2-metric"]
@@ -22,8 +21,13 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 METRIC: Family = "v2-metric"
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class _Build(NamedTuple):
+    family: Family
+    max_depth: float | None
+    taps: Taps | None
+
+
+class Build(_Build):
     """How to build a model from a checkpoint, where shapes alone cannot tell.
 
     family: which taps and which last activation.
@@ -34,19 +38,16 @@ class Build:
     than a family of ours, a finite depth above 0, and four ascending ints from 0.
     """
 
-    family: Family
-    max_depth: float | None = None
-    taps: Taps | None = None
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise ValueError(f"family {reprlib.repr(self.family)} is none of {', '.join(FAMILIES)}")
-        if self.family == METRIC:
-            object.__setattr__(self, "max_depth", _metres(self.max_depth))  # frozen
-        elif self.max_depth is not None:
-            raise ValueError(f"max_depth belongs to family v2-metric; family {self.family} has none")
-        if self.taps is not None:
-            object.__setattr__(self, "taps", _four_blocks(self.taps))
+    def __new__(cls, family: Family, max_depth: float | None = None, taps: Taps | None = None) -> Build:
+        if family not in FAMILIES:
+            raise ValueError(f"family {reprlib.repr(family)} is none of {', '.join(FAMILIES)}")
+        if family == METRIC:
+            max_depth = _metres(max_depth)
+        elif max_depth is not None:
+            raise ValueError(f"max_depth belongs to family v2-metric; family {family} has none")
+        return super().__new__(cls, family, max_depth, None if taps is None else _four_blocks(taps))
 
     @property
     def activation(self) -> Activation:

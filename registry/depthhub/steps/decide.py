@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import replace
 
 from depthhub_cache.identity import ContentHash
 
@@ -80,7 +79,7 @@ def _from_caller(request: Request, stated: Stated | None) -> Build | None:
             source=str(request.source),
         )
     if told is not None and told.family == family:
-        build = replace(told, max_depth=request.max_depth or told.max_depth)
+        build = Build(family, request.max_depth or told.max_depth, told.taps)
     elif family == METRIC and request.max_depth is None:
         raise FamilyError(
             f"{request.source}: family v2-metric needs max_depth in metres, and no shape tells it: "
