@@ -66,6 +66,7 @@ class Cluster:
             [sys.executable, "-m", __spec__.name, "run-pods", name],
             stdout=(folder / "pods").open("w"),
             stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(folder)},  # what it has no time to remove goes with the cluster
             start_new_session=True,
         )
         (folder / "pid").write_text(str(process.pid))
