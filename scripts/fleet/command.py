@@ -22,8 +22,8 @@ from .report import put_into, results_of, text_of
 from .studies import Size, study
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-FULL = Size(machines=(10, 100, 1_000, 10_000), models=("vits", "vitl"), runs=5)
-QUICK = Size(machines=(100, 1_000, 4_000), models=("vits",), runs=1)
+FULL = Size(machines=(10, 100, 1_000, 10_000), models=("vits", "vitl"), runs=3, reach=60_000)
+QUICK = Size(machines=(100, 4_000), models=("vits",), runs=1, reach=6_000)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         machines=args.machines or given.machines,
         models=args.models or given.models,
         runs=given.runs,
+        reach=given.reach,
         seed=args.seed,
     )
     if unknown := [model for model in size.models if model not in measured.models]:
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/fleet_sim", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="vits, up to 4,000 machines, one run of each: seconds")
+    parser.add_argument("--quick", action="store_true", help="vits, 100 and 4,000 machines, one run of each: half a minute")
     parser.add_argument("--machines", type=_counts, metavar="N,N,...", help="sizes of fleets (default: 10 to 10,000)")
     parser.add_argument("--models", type=_names, metavar="NAMES", help="of measured.json (default: vits,vitl)")
     parser.add_argument("--seed", type=int, default=0, help="the same one gives the same figures")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .scenario import VARIANTS
 from .studies import Found
 
 _LOOKS = {
@@ -46,32 +47,37 @@ def draw(found: Found, folder: Path) -> list[str]:
 
 
 def _growth(axes: Sequence[Any], found: Found) -> None:
-    """Against the number of machines: when the last is warm, with a ring where some gave up, and who gave up."""
+    """When the last machine is warm, for fleets of every size; and of the largest, how many give up on each way."""
     times, lost = axes
     model, ways = list(found.ways.items())[-1]
     for name in _GROWING:
         words, colour, line = _LOOKS[name]
         counts = [int(count) for count in ways[name]]
-        answers = list(ways[name].values())
-        whole = [
-            (count, answer.all_warm / 60) for count, answer in zip(counts, answers, strict=True) if answer.all_warm
-        ]
+        answers = zip(counts, ways[name].values(), strict=True)
+        whole = [(count, answer.all_warm / 60) for count, answer in answers if answer.all_warm]
         times.plot(*zip(*whole, strict=True), line, marker="o", color=colour, label=words)
         if len(whole) < len(counts):
             times.plot(*whole[-1], marker="x", markersize=12, markeredgewidth=2.5, color=colour)
-        shares = [100 * answer.gave_up / answer.workers for answer in answers]
-        lost.plot(counts, shares, line, marker="o", color=colour)
     times.set(xscale="log", yscale="log", xlabel="machines that start within a minute", ylabel="minutes")
-    times.set_title(f"Until all have {model} (x: no larger fleet gets so far)")
+    times.set_title(f"Until all have {model} (x: a larger fleet gives up in part)")
+    counts = sorted({int(count) for answers_of in ways.values() for count in answers_of})
+    times.set_xticks(counts, labels=[f"{count:,}" for count in counts])
     times.set_yticks([1, 2, 5, 10, 20], labels=["1", "2", "5", "10", "20"])
     times.minorticks_off()
     times.legend(frameon=False, fontsize=9)
-    lost.set(xscale="log", xlabel="machines that start within a minute", ylabel="%", ylim=(-3, 103))
-    lost.set_title("Machines that give up")
+    names = list(ways)[::-1]
+    gave_up = [ways[name][str(found.largest)].gave_up for name in names]
+    colours = [_LOOKS[name][1] if name in _LOOKS else "#c4422d" for name in names]
+    bars = lost.barh([VARIANTS[name].words for name in names], gave_up, color=colours, height=0.7)
+    lost.bar_label(bars, [f"{count:,.0f}" if count else "none" for count in gave_up], padding=4, fontsize=8)
+    lost.set(xlim=(0, found.largest * 1.12), xlabel="machines")
+    lost.tick_params(axis="y", labelsize=8, length=0)
+    lost.grid(visible=False, axis="y")
+    lost.set_title(f"Of {found.largest:,} machines give up, {model}")
 
 
 def _warm(axes: Any, found: Found) -> None:
-    """The share of the largest fleet that is warm, over time; the words stand at the ends of the lines."""
+    """The share of the largest fleet that is warm, over time."""
     latest = max(points[-1][0] for points in found.curves.values() if points) / 60
     for name, points in found.curves.items():
         if not points:
@@ -83,7 +89,7 @@ def _warm(axes: Any, found: Found) -> None:
     axes.set(xlabel="minutes since the first one started", ylabel="% of the machines are warm", ylim=(0, 104))
     axes.set_xlim(0, latest * 1.02)
     axes.set_title(f"{found.largest:,} machines, {list(found.ways)[-1]}: who gets warm when")
-    axes.legend(frameon=False, fontsize=9, loc="center right")
+    axes.figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=4)
 
 
 def _returns(axes: Sequence[Any], found: Found) -> None:
@@ -91,17 +97,16 @@ def _returns(axes: Sequence[Any], found: Found) -> None:
     latest = max(second for points in found.returns.values() for second, _ in points) + 30
     for one, (name, points) in zip(axes, found.returns.items(), strict=True):
         words, colour = _RETURNS[name]
-        one.bar([second for second, _ in points], [count for _, count in points], width=3.0, color=colour)
-        highest = max(points, key=lambda point: point[1])
+        one.vlines([second for second, _ in points], 0, [count for _, count in points], color=colour, linewidth=1.6)
+        second, highest = max(points, key=lambda point: point[1])
         one.annotate(
-            f"{highest[1]:,} in one second",
-            highest,
-            xytext=(14, -4),
+            f"at most {highest:,} in a second",
+            (second, highest),
+            xytext=(10, 6) if highest < 1_000 else (10, -10),
             textcoords="offset points",
             color=colour,
-            fontsize=10,
         )
-        one.set(yscale="log", xlim=(-15, latest), ylim=(1, None), xlabel="seconds since the first one started")
+        one.set(xlim=(-15, latest), ylim=(0, None), xlabel="seconds since the first one started")
         one.set_title(words)
     axes[0].set_ylabel("requests to the Hub in a second")
 
@@ -110,7 +115,7 @@ def _returns(axes: Sequence[Any], found: Found) -> None:
 def _figure(path: Path, columns: int, *, share_y: bool = False) -> Iterator[Sequence[Any]]:
     from matplotlib import pyplot
 
-    width = 6.2 * columns if columns > 1 else 8.6
+    width = 6.4 * columns if columns > 1 else 8.6
     figure, axes = pyplot.subplots(
         1, columns, figsize=(width, 4.4), layout="constrained", squeeze=False, sharey=share_y
     )

@@ -20,8 +20,6 @@ RETURNS = ("waits-as-one", "waits")
 
 _ONE_MIRROR = Plan("a mirror that answers 500 requests a second", 500, 500, "account")
 _ASKS = 10.0
-_REACH = 5
-"""Times the largest fleet, beyond which no first refusal is looked for."""
 _POINTS = 200
 """Points of a curve."""
 
@@ -30,11 +28,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much is asked. machines: sizes of fleets; the largest is that of the studies of one size."""
+    """How much is asked.
+
+    machines: sizes of fleets; the largest is that of the studies of one size. runs: of each, where windows make the
+    difference. reach: machines beyond which no first refusal is looked for.
+    """
 
     machines: Sequence[int]
     models: Sequence[str]
     runs: int
+    reach: int
     seed: int = 0
 
     @property
@@ -111,7 +114,7 @@ def study(size: Size, measured: Measured, say: Say | None = None) -> Found:
     refusals = {
         name: first_refusal(scenario, measured)
         for name, (_, scenario) in refusal_scenarios(small).items()
-        if expected_grant(scenario, measured) <= size.largest * _REACH
+        if expected_grant(scenario, measured) <= size.reach
     }
     tell("the curves")
 
