@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/fleet_sim", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="vits, 100 and 4,000 machines, one run of each: half a minute")
+    parser.add_argument("--quick", action="store_true", help="vits, 100 and 4,000 machines, one run each")
     parser.add_argument("--machines", type=_counts, metavar="N,N,...", help="sizes of fleets (default: 10 to 10,000)")
     parser.add_argument("--models", type=_names, metavar="NAMES", help="of measured.json (default: vits,vitl)")
     parser.add_argument("--seed", type=int, default=0, help="the same one gives the same figures")
