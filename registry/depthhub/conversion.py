@@ -50,7 +50,7 @@ def convert_file(
     if out.exists() and out.samefile(located.file):
         raise OptionError(f"{out} is the checkpoint itself. Name another file to write.", option="out", value=out)
     with OpenCheckpoint(located.file) as opened:
-        require_unchanged(opened, located.fingerprint)
+        require_unchanged(opened, located.settled.fingerprint)
         converted = convert(read_checkpoint(opened), recipe)
         with whole_file(out, replace=replace) as staged:
             write_converted(
@@ -59,6 +59,7 @@ def convert_file(
                 content_hash=located.content_hash,
                 progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
             )
-            require_unchanged(opened, located.fingerprint)
-            require_content(opened, located.content_hash, located.source, request.report)  # what was written
+            require_unchanged(opened, located.settled.fingerprint)
+            if not located.settled.shows:
+                require_content(opened, located.content_hash, located.source, request.report)  # what was written
     return converted.config

@@ -72,7 +72,7 @@ def _identified(opened: OpenCheckpoint, report: Report) -> Identification:
         sizes = sizes_of(checkpoint)
     except UnsupportedModelError as error:
         unsupported = error.reason
-    stated = stated_by(path, opened) if unsupported is None else None
+    stated = stated_by(opened, path.parent) if unsupported is None else None
     build = (entry.build if entry else None) or (stated.build if stated else None)
     told = build is not None or unsupported is not None
     return Identification(

@@ -121,8 +121,9 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
             keep_budget(request, store, keep=[fetched.entry.key])
             return fetched
         from .steps.make import make
-        from .steps.obtain import obtain
+        from .steps.obtain import obtain, require_obtainable
 
+        require_obtainable(wanted.located, request, store)
         with store.stage() as staging, obtain(wanted.located, request, store, staging) as obtained:
             recipe = wanted.recipe or _recipe_of(obtained.content_hash, wanted.located, request)
             lease = store.lease(make_key(obtained.content_hash, recipe.to_json()))

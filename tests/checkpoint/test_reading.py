@@ -398,3 +398,19 @@ def test_a_file_that_may_not_be_read_is_an_error_of_ours(tmp_path: Path, tiny: P
     path.chmod(0)
     with pytest.raises(DepthHubError, match="cannot be read"):
         read(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot lose its path there")
+def test_where_no_path_leads_to_an_open_file_safetensors_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its library opens files itself, and by its path it may get another one."""
+    path = make_checkpoint(tmp_path / "weights", container="safetensors")
+    exists = Path.exists
+    monkeypatch.setattr(
+        Path,
+        "exists",
+        lambda path: not path.is_relative_to("/proc") and not path.is_relative_to("/dev") and exists(path),
+    )
+    with pytest.raises(CheckpointError, match="neither /proc nor /dev/fd"):
+        read(path)

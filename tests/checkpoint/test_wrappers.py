@@ -242,3 +242,10 @@ def test_a_second_model_is_found_however_deep_it_lies_and_what_is_too_deep_is_re
     for depth, words in ((12, "holds 2 different sets"), (100, "nested more than 32 deep")):
         with pytest.raises(CheckpointError, match=words):
             unwrap({"model": state, "other": buried(depth)}, path=PATH)
+
+
+def test_one_number_with_whatever_stride_is_compared_too(state: dict[str, Tensor]) -> None:
+    one = {key: tensor.clone() for key, tensor in state.items()}
+    one["depth_head.scratch.output_conv2.2.bias"] = torch.ones(7).as_strided((1,), (3,))
+    other = {key: tensor.clone() for key, tensor in one.items()}
+    assert unwrap({"model": one, "ema": other}, path=PATH).decisions[1].startswith("passed over 'ema'")

@@ -68,11 +68,12 @@ def test_convert_leaves_a_file_that_appears_meanwhile(depthhub, tiny, tmp_path, 
     from depthhub import conversion
 
     def slowly(*args):
-        require_content(*args)
-        out.write_bytes(b"precious")
+        require_unchanged(*args)
+        if list(tmp_path.glob(".*.part")):  # it is written already
+            out.write_bytes(b"precious")
 
-    out, require_content = tmp_path / "converted.safetensors", conversion.require_content
-    monkeypatch.setattr(conversion, "require_content", slowly)
+    out, require_unchanged = tmp_path / "converted.safetensors", conversion.require_unchanged
+    monkeypatch.setattr(conversion, "require_unchanged", slowly)
     outcome = depthhub("convert", tiny, "-o", out, "--family", "v2")
     assert (outcome.code, out.read_bytes()) == (2, b"precious")
     assert "--force replaces it" in outcome.err

@@ -30,12 +30,14 @@ from depthhub import (
     resolve,
 )
 from depthhub.catalog.file import read_catalog
+from depthhub.checkpoint.containers import OpenCheckpoint
 from depthhub.checkpoint.header import ConvertedHeader, read_header
 from depthhub.checkpoint.hints import build_from_config_json
 from depthhub.conversion import convert_file
 from depthhub.model.config import Build
 from depthhub.progress import Progress
 from depthhub.source import HubFile
+from depthhub.steps.digest import settle
 from depthhub.steps.hub_file import ref_name
 from depthhub.steps.request import Request
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
@@ -374,7 +376,7 @@ def test_a_password_in_the_endpoint_is_not_written_down(monkeypatch: pytest.Monk
     for endpoint in ("https://user:s3cretpw@hub.example", "https://hub.example"):
         monkeypatch.setenv("HF_ENDPOINT", endpoint)
         request = Request.parse("owner/repo/f.pth")
-        names.append(ref_name(request.source, request))
+        names.append(ref_name(request.source, None, request))
     assert "s3cretpw" not in names[0]
     assert names[0] == names[1] == "hub:https://hub.example/model/owner/repo/f.pth@main"
 
@@ -529,7 +531,7 @@ def test_no_two_hubs_share_what_is_remembered(
         monkeypatch.setenv("HF_ENDPOINT", f"http://user:secret@127.0.0.1:9{endpoint}")
         request = Request.parse(source, family="v2")
         assert isinstance(request.source, HubFile)
-        names.add(ref_name(request.source, request))
+        names.add(ref_name(request.source, None, request))
     assert len(names) == 2
     assert not any("secret" in name for name in names)
 
@@ -539,6 +541,109 @@ def test_a_checkpoint_that_is_cut_short_while_it_is_converted_is_not_the_caches_
 
     def cutting(progress: Progress) -> None:
         if progress.stage == "converting" and progress.done:
+            os.truncate(path, 1 << 20)
+
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        from_pretrained(path, family="v2", progress=cutting)
+
+
+def test_dates_are_not_believed_while_somebody_may_be_writing(tiny: Path, tmp_path: Path, cache: Path) -> None:
+    """A write is dated when it begins, and its bytes may come seconds later."""
+    file = tmp_path / "best.pth"
+    shutil.copy(tiny, file)
+    os.utime(file, (1, 1))
+    time.sleep(2.1)
+    stages: list[str] = []
+
+    def hashed_again(**options: str) -> bool:
+        stages.clear()
+        from_pretrained(file, family="v2", progress=lambda told: stages.append(told.stage), **options)
+        return "verifying" in stages[stages.index("converting") :]
+
+    def remembered() -> bool:
+        return any(name == f"file:{file}" for name, _ in Store(cache).refs())
+
+    with file.open("r+b"):
+        assert hashed_again()
+        assert not remembered(), "the next call reads it again"
+    with OpenCheckpoint(file) as opened:
+        shows = settle(opened).shows
+    if not shows:
+        pytest.skip("this file system dates not every write, or the system does not tell who writes")
+    assert not hashed_again(dtype="float16")
+    assert remembered()
+
+
+def test_a_config_is_that_of_the_folder_in_which_the_file_was_found(tmp_path: Path) -> None:
+    """An atomic deployment: `current` leads to the next version while the weights of this one are hashed."""
+    for name, metres in (("v1", 80), ("v2", 20)):
+        (tmp_path / name).mkdir()
+        make_checkpoint(tmp_path / name / "w.safetensors", encoder="tiny", layout="transformers")
+        config = transformers_config("tiny", family="v2-metric", max_depth=metres)
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    current = tmp_path / "current"
+    current.symlink_to("v1")
+
+    def deploying(progress: Progress) -> None:
+        if progress.stage == "verifying" and current.readlink() == Path("v1"):
+            current.unlink()
+            current.symlink_to("v2")
+
+    model = from_pretrained(current / "w.safetensors", progress=deploying)
+    assert current.readlink() == Path("v2"), "the case that is tested"
+    assert model.config.max_depth == 80
+
+    def renaming(progress: Progress) -> None:
+        if progress.stage == "verifying" and (tmp_path / "v2").exists():
+            (tmp_path / "v1").rename(tmp_path / "v0")
+            (tmp_path / "v2").rename(tmp_path / "v1")
+
+    with pytest.raises(CheckpointError, match=r"config.json changed while w.safetensors was read"):
+        from_pretrained(tmp_path / "v1" / "w.safetensors", refresh=True, progress=renaming)
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_damaged_config_in_the_hubs_own_cache_decides_nothing(
+    local_hub: LocalHub, tmp_path: Path, hub_environment: Path
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    config = json.dumps(transformers_config("tiny", family="v2-metric", max_depth=80)).encode()
+    port = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("me/metric", "config.json", config, lfs=False)
+    local_hub.add_file("me/metric", "w.safetensors", port)
+    for name in ("w.safetensors", "config.json"):
+        path = Path(hf_hub_download("me/metric", name, endpoint=local_hub.endpoint, cache_dir=hub_environment / "hub"))
+    caches = [tmp_path / "one", tmp_path / "other"]
+    assert from_pretrained("me/metric/w.safetensors", offline=True, cache_dir=caches[0]).config.max_depth == 80
+    path.resolve().write_bytes(config.replace(b"80", b"20"))
+    with pytest.raises(FamilyError):
+        from_pretrained("me/metric/w.safetensors", offline=True, cache_dir=caches[1])
+    assert from_pretrained("me/metric/w.safetensors", cache_dir=caches[1]).config.max_depth == 80
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+@pytest.mark.parametrize("first", ["mine", "me/repo/w.pth@main", "mine@main"])
+def test_a_name_at_its_suggested_commit_and_the_same_file_at_main_are_two(
+    local_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    right = {}
+    for seed, sources in enumerate((["mine"], ["me/repo/w.pth@main", "mine@main"])):
+        file = make_checkpoint(tmp_path / f"{seed}.pth", encoder="tiny", seed=seed)
+        commit = local_hub.add_file("me/repo", "w.pth", file)
+        if seed == 0:
+            entry = checkpoint("mine", repo_id="me/repo", filename="w.pth", revision=commit, revision_corroborations=1)
+            monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+        right.update(dict.fromkeys(sources, hashlib.sha256(file.read_bytes()).hexdigest()))
+    for source in (first, *right):
+        assert from_pretrained(source).provenance.content_hash == right[source], source
+
+
+def test_a_checkpoint_that_is_cut_short_while_it_is_hashed_ends_in_an_error(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "w.pth", encoder="tiny")
+
+    def cutting(progress: Progress) -> None:
+        if progress.stage == "verifying" and progress.done:
             os.truncate(path, 1 << 20)
 
     with pytest.raises(CheckpointError, match="changed while it was read"):

@@ -50,3 +50,9 @@ def _cast(source: Tensor, dtype: torch.dtype) -> Tensor:
         piece = numbers[at : at + _PIECE].to(dtype)
         room[at : at + _PIECE] = piece.masked_fill_(piece.isnan(), torch.nan)  # its bits differ between processors
     return made
+
+
+def bits_of(tensor: Tensor) -> Tensor:
+    """Its numbers as bytes: which are equal, or zero, a processor may have been told otherwise."""
+    # To torch one number is contiguous whatever its stride is, and yet has no view of other dtype.
+    return tensor.contiguous().as_strided((tensor.numel(),), (1,)).view(torch.uint8)

@@ -4,6 +4,7 @@ hold zeros, or another version's bytes, in its middle.
 
 from __future__ import annotations
 
+import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,13 +16,25 @@ _THREADS = 2
 """zlib lets the others go on meanwhile, and two are about what a disk, or the page cache, can feed."""
 
 
+_CHUNK = 4 << 20
+
+
 def require_checksums(archive: Zipped) -> None:
     """Read every byte. Raises CheckpointError naming a member that is not what it was when its checksum was taken.
 
     A checksum of 0 is none: torch leaves them out on request (`set_crc32_options(False)`), and where the numbers are
     written later (`skip_data`).
     """
-    if damaged := _damaged_in(archive, threads=_THREADS):
+
+    def is_damaged(member: Member) -> bool:
+        found = zlib.crc32(archive.bytes_of(member))
+        archive.release()
+        return found != member.crc32
+
+    checked = _with_checksums(archive)
+    with ThreadPoolExecutor(_THREADS, "depthhub-checksums") as pool:
+        damaged = [member.name for member, bad in zip(checked, pool.map(is_damaged, checked), strict=True) if bad]
+    if damaged:
         more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
         raise CheckpointError(
             f"{archive.path} is damaged: its member {damaged[0]}{more} has another checksum than when it was saved. A "
@@ -31,20 +44,24 @@ def require_checksums(archive: Zipped) -> None:
 
 
 def are_right(opened: OpenCheckpoint) -> bool:
-    """Whether it has checksums, and they were found right, in one thread: to be called beside one that hashes it."""
+    """Whether it has checksums, and they were found right, in one thread: to be called beside one that hashes it.
+
+    The bytes are read and not mapped: who cuts the file short meanwhile must not end the process.
+    """
+    if opened.container != "zip" or not hasattr(os, "pread"):
+        return False
     try:
-        return opened.container == "zip" and not _damaged_in(Zipped.of(opened), threads=1)
-    except CheckpointError:  # told when it is read
+        return all(_crc32_read(opened, member) == member.crc32 for member in _with_checksums(Zipped.of(opened)))
+    except (CheckpointError, OSError):  # told when it is read
         return False
 
 
-def _damaged_in(archive: Zipped, *, threads: int) -> list[str]:
-    checked = [member for member in archive.members.values() if member.size and member.crc32]
+def _with_checksums(archive: Zipped) -> list[Member]:
+    return [member for member in archive.members.values() if member.size and member.crc32]
 
-    def is_damaged(member: Member) -> bool:
-        found = zlib.crc32(archive.bytes_of(member))
-        archive.release()
-        return found != member.crc32
 
-    with ThreadPoolExecutor(threads, "depthhub-checksums") as pool:
-        return [member.name for member, bad in zip(checked, pool.map(is_damaged, checked), strict=True) if bad]
+def _crc32_read(opened: OpenCheckpoint, member: Member) -> int:
+    found, at, end = 0, member.begin, member.begin + member.size
+    while at < end and (chunk := os.pread(opened.file.fileno(), min(_CHUNK, end - at), at)):
+        found, at = zlib.crc32(chunk, found), at + len(chunk)
+    return found

@@ -51,9 +51,25 @@ class OpenCheckpoint:
 
     @property
     def own_path(self) -> Path:
-        """For a library that opens files itself: a path that leads to this very file, where the system has such."""
-        own = (Path(folder, str(self.file.fileno())) for folder in ("/proc/self/fd", "/dev/fd"))
-        return next((path for path in own if path.exists()), self.path)
+        """For a library that opens files itself: a path that leads to this very file.
+
+        On Windows its own path does, for as long as it is open. Raises CheckpointError where the system has none.
+        """
+        if os.name == "nt":
+            return self.path
+        for folder in ("/proc/self/fd", "/dev/fd"):
+            if (own := Path(folder, str(self.file.fileno()))).exists():
+                return own
+        raise CheckpointError(
+            f"{self.path} cannot be read safely here: neither /proc nor /dev/fd is mounted. Mount one, or convert it "
+            "elsewhere.",
+            path=self.path,
+        )
+
+    def whole(self) -> bytes:
+        """Its content. For small files."""
+        with self.buffered() as file:
+            return file.read()
 
     def buffered(self) -> BufferedReader:
         """From the beginning on; for many small reads."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..model.config import ModelConfig
-from .cast import cast
+from .cast import bits_of, cast
 from .joined import Weight, whole
 from .layouts import TABLES
 from .reading import Checkpoint
@@ -133,4 +133,4 @@ def _require_numbers(checkpoint: Checkpoint) -> None:
 
 def _is_blank(tensor: Tensor) -> bool:
     first = ctypes.string_at(tensor.data_ptr(), min(tensor.element_size(), tensor.nbytes))  # none of an empty one
-    return not any(first) and not tensor.reshape(-1).view(torch.uint8).any()
+    return not any(first) and not bits_of(tensor).any()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from .cast import bits_of
 from .layouts import Foreign, may_hold_a_model, recognise
 
 DEPTH = 6
@@ -134,17 +135,12 @@ def _choose(found: list[_Found], path: Path) -> tuple[_Found, list[str]]:
 
 
 def _same(one: _Found, other: _Found) -> bool:
-    """Bit by bit: what numbers are equal is for the processor to say, which may have been told otherwise."""
     mine, theirs = one.tensors(), other.tensors()
     return mine.keys() == theirs.keys() and all(
         (tensor.dtype, tensor.shape) == (theirs[name].dtype, theirs[name].shape)
-        and torch.equal(_bits(tensor), _bits(theirs[name]))
+        and torch.equal(bits_of(tensor), bits_of(theirs[name]))
         for name, tensor in mine.items()
     )
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    return tensor.reshape(-1).view(torch.uint8)
 
 
 def _taken(chosen: _Found) -> list[str]:

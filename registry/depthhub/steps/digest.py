@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import time
 from contextlib import suppress
 from io import FileIO
+from typing import NamedTuple
 
 from depthhub_cache.filesystem import file_system_of
 from depthhub_cache.identity import ContentHash
@@ -39,7 +41,6 @@ def sha256_of(opened: OpenCheckpoint, source: str, report: Report) -> ContentHas
     buffer = memoryview(bytearray(_CHUNK))
     try:
         opened.file.seek(0)
-        _settle(opened.file)
         total, done = opened.size, 0
         while count := opened.file.readinto(buffer):
             digest.update(buffer[:count])
@@ -52,10 +53,8 @@ def sha256_of(opened: OpenCheckpoint, source: str, report: Report) -> ContentHas
     return ContentHash(digest.hexdigest())
 
 
-def git_sha1_of(opened: OpenCheckpoint) -> str:
-    """What git calls the content of a file that is not in LFS. For small files: reads it whole."""
-    with opened.buffered() as file:
-        content = file.read()
+def git_sha1_of(content: bytes) -> str:
+    """What git calls a content that is not in LFS."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -86,20 +85,61 @@ def require_unchanged(opened: OpenCheckpoint, before: Fingerprint) -> None:
 def require_content(opened: OpenCheckpoint, content_hash: ContentHash, source: str, report: Report) -> None:
     """Raises CheckpointError where its bytes are others now than when they were hashed.
 
-    To be asked after `require_unchanged`, which finds everything but what a program wrote through a map of the file;
-    where the times of the file show that too, nothing is read.
+    To be asked after `require_unchanged`, where that does not find every change (`Settled.shows`).
     """
-    dated = file_system_of(opened.path).type in _DATE_MAPPED_WRITES
-    if not dated and sha256_of(opened, source, report) != content_hash:
+    if sha256_of(opened, source, report) != content_hash:
         raise _changed(opened)
 
 
-def _settle(file: FileIO) -> None:
-    """From now on the first write to any page gives the file a new time, on file systems that date such writes."""
+class Settled(NamedTuple):
+    """A file that is about to be hashed.
+
+    shows: whatever is written from now on gives it another fingerprint. is_written: a process has it open to write;
+    None where nobody tells.
+    """
+
+    fingerprint: Fingerprint
+    shows: bool
+    is_written: bool | None
+
+
+def settle(opened: OpenCheckpoint) -> Settled:
+    """Bring the file to the disk, and ask who writes to it.
+
+    A write is dated when it begins, and its bytes may come seconds later: dates tell nothing while one is under way. A
+    page that waits to be written out is not dated a second time, and that is over once it is written out.
+    """
+    file = opened.file
     with suppress(OSError):
-        os.fsync(file.fileno())  # a page that waits to be written out is dated no second time
+        os.fsync(file.fileno())
     if 0 <= time.time() - os.fstat(file.fileno()).st_mtime < _TICK:
         time.sleep(_TICK)
+    before, is_written = fingerprint(opened), _is_written(file)
+    return Settled(before, is_written is False and _dates_mapped_writes(opened), is_written)
+
+
+def _dates_mapped_writes(opened: OpenCheckpoint) -> bool:
+    """Whether its file system does, as far as the path still leads to that."""
+    try:
+        same = opened.path.stat().st_dev == os.fstat(opened.file.fileno()).st_dev
+    except OSError:
+        return False
+    return same and file_system_of(opened.path).type in _DATE_MAPPED_WRITES
+
+
+def _is_written(file: FileIO) -> bool | None:
+    """Linux tells by refusing a lease; of a file of somebody else it tells nothing."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(file.fileno(), fcntl.F_SETSIG, signal.SIGURG)  # who begins to write now ends nobody, as SIGIO would
+        fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except (ImportError, AttributeError, OSError):
+        return None
+    return False
 
 
 def _unreadable(opened: OpenCheckpoint, error: OSError) -> CheckpointError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from depthhub_cache.errors import CacheNotWritableError
@@ -15,7 +16,7 @@ from depthhub_cache.store import Store
 from ..catalog import CatalogEntry
 from ..checkpoint.containers import OpenCheckpoint
 from ..errors import DepthHubError, NotFoundError, OfflineError, SourceError
-from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES
+from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES, is_commit
 from ..model.config import METRIC
 from ..progress import Progress
 from ..settings import DEFAULT_ENDPOINT
@@ -23,7 +24,7 @@ from ..source import HubFile
 from .digest import git_sha1_of, sha256_of
 from .located import HubCheckpoint
 from .request import Request
-from .stated import CONFIG, LIMIT, Stated, stated_by, stated_in
+from .stated import CONFIG, LIMIT, Stated, read_config, stated_by_itself, stated_in
 
 if TYPE_CHECKING:
     from ..hub import CachedFile, Listing, RemoteFile
@@ -33,7 +34,7 @@ log = logging.getLogger("depthhub")
 
 def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
     """A branch, a tag or a file that the catalog has no pin for: remembered, or asked for once."""
-    ref = ref_name(wanted, request)
+    ref = ref_name(wanted, entry, request)
     offline = request.settings.offline
     remembered = None if request.refresh and not offline else _recall(ref, wanted, entry, request, store)
     if remembered is not None and (offline or _suffices(remembered, entry, request)):
@@ -47,7 +48,7 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     remember(located, store)
     if wanted.filename is None:  # asked for by its own name, the file is the same
         named = wanted._replace(filename=located.filename)
-        remember(located._replace(ref=ref_name(named, request)), store)
+        remember(located._replace(ref=ref_name(named, entry, request)), store)
     return located
 
 
@@ -73,7 +74,7 @@ def _needs_config(entry: CatalogEntry | None, request: Request) -> bool:
     return entry is None and not decided
 
 
-def ref_name(wanted: HubFile, request: Request) -> str:
+def ref_name(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> str:
     """Without the user of the endpoint: names are written into the cache, passwords are not.
 
     No two endpoints share a name: of one with a path, the slashes are quoted.
@@ -83,11 +84,12 @@ def ref_name(wanted: HubFile, request: Request) -> str:
         parts = urlsplit(request.settings.endpoint)
         beyond = urlunsplit(parts._replace(scheme="", netloc=""))
         endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{quote(beyond, safe='')}/"
-    return f"hub:{endpoint}{wanted.repo_type}/{wanted.repo_id}/{wanted.filename or ''}@{_revision(wanted)}"
+    return f"hub:{endpoint}{wanted.repo_type}/{wanted.repo_id}/{wanted.filename or ''}@{_revision(wanted, entry)}"
 
 
-def _revision(wanted: HubFile) -> str:
-    return wanted.revision or DEFAULT_REVISION
+def _revision(wanted: HubFile, entry: CatalogEntry | None) -> str:
+    """What is asked for: of a name, the commit that the catalog suggests."""
+    return wanted.revision or (entry.revision_hint if entry else None) or DEFAULT_REVISION
 
 
 def _recall(
@@ -104,18 +106,25 @@ def _recall(
             entry=entry,
             pinned=False,
             ref=ref,
-            **HubCheckpoint.parse_ref(answer),
+            **_of_its_commit(HubCheckpoint.parse_ref(answer), wanted),
         )
     except (KeyError, TypeError, ValueError) as error:  # another version's, or damaged: it costs a question
         log.debug("what was remembered for %s is not understood: %r", request.source, error)
         return None
 
 
+def _of_its_commit(answer: dict[str, Any], wanted: HubFile) -> dict[str, Any]:
+    """Raises ValueError where it is of another commit than the one that is asked for by its number."""
+    if wanted.revision is not None and is_commit(wanted.revision) and answer["commits"] != (wanted.revision,):
+        raise ValueError(f"it is of commit {answer['commits']}")
+    return answer
+
+
 def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> HubCheckpoint:
 
     request.report(Progress(str(request.source), "resolving"))
     listing = _list(wanted, entry, request)
-    remote = _choose(listing, wanted)
+    remote = _choose(listing, wanted, entry)
     _confirm_hint(entry, wanted, remote)
     asked = _needs_config(entry, request)
     try:
@@ -136,7 +145,7 @@ def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) 
         stated=stated,
         config_asked=asked,
         pinned=False,
-        ref=ref_name(wanted, request),
+        ref=ref_name(wanted, entry, request),
         remembered_at=_iso(datetime.now(timezone.utc)),
         card_licence=listing.licence,
         card_asked=True,
@@ -172,8 +181,8 @@ def _list(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> List
     return hub.list_files(wanted.repo_id, repo_type=wanted.repo_type, revision=None, settings=request.settings)
 
 
-def _choose(listing: Listing, wanted: HubFile) -> RemoteFile:
-    where = f"{listing.repo_id} at {_revision(wanted)}"
+def _choose(listing: Listing, wanted: HubFile, entry: CatalogEntry | None) -> RemoteFile:
+    where = f"{listing.repo_id} at {_revision(wanted, entry)}"
     if wanted.filename is not None:
         for file in listing.files:
             if file.filename == wanted.filename:
@@ -217,7 +226,9 @@ def _in_the_hubs_own_cache(
 
     damaged = ""
     if wanted.filename is not None:
-        found = hub.cached_file(wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=_revision(wanted))
+        found = hub.cached_file(
+            wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=_revision(wanted, entry)
+        )
         if found is not None:
             with OpenCheckpoint(found.path) as opened:
                 content_hash = sha256_of(opened, str(request.source), request.report)
@@ -226,23 +237,40 @@ def _in_the_hubs_own_cache(
             damaged = f" The copy in the Hub's own cache, {found.path}, is damaged (sha256 {content_hash})."
     raise OfflineError(
         f"{request.source} was never resolved on this machine, and the network may not be used "
-        f"(offline=True or HF_HUB_OFFLINE).{damaged}{_known_elsewhere(wanted, request, store)} "
+        f"(offline=True or HF_HUB_OFFLINE).{damaged}{_known_elsewhere(wanted, entry, request, store)} "
         "Run `depthhub pull` once with a network.",
         source=str(request.source),
     )
 
 
-def _known_elsewhere(wanted: HubFile, request: Request, store: Store) -> str:
+def _known_elsewhere(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> str:
     """What else may be the reason that nothing is known: another address of the Hub, or a damaged memory."""
     if any(store.broken_refs()):
         return " Some of what was remembered is damaged; `depthhub verify` says what."
-    name = ref_name(wanted, request).partition(f"{wanted.repo_type}/{wanted.repo_id}/")
+    name = ref_name(wanted, entry, request).partition(f"{wanted.repo_type}/{wanted.repo_id}/")
     for other, _ in store.refs():
         endpoint, place, rest = other.removeprefix("hub:").partition(f"{wanted.repo_type}/{wanted.repo_id}/")
         if other.startswith("hub:") and (place, rest) == name[1:]:
             known = unquote(endpoint.rstrip("/")) or DEFAULT_ENDPOINT
             return f" It is known as of HF_ENDPOINT={known}; set that."
     return ""
+
+
+def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) -> tuple[Stated | None, bool]:
+    """What the file says of itself, else the config.json beside it; and whether that is all that there is to know."""
+    from .. import hub
+
+    if (own := stated_by_itself(opened)) is not None:
+        return own, True
+    beside = str(PurePosixPath(wanted.filename or "").with_name(CONFIG))
+    config = hub.cached_file(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit)
+    text = None if config is None else read_config(config.path)
+    if config is None or text is None:
+        return None, True
+    if config.digest not in (None, hashlib.sha256(text).hexdigest(), git_sha1_of(text)):
+        log.warning("%s is damaged; it is ignored", config.path)
+        return None, False
+    return stated_in(text, str(config.path)), True
 
 
 def _is_as_named(found: CachedFile, opened: OpenCheckpoint, content_hash: ContentHash) -> bool:
@@ -252,7 +280,7 @@ def _is_as_named(found: CachedFile, opened: OpenCheckpoint, content_hash: Conten
         return True
     if len(found.digest) == len(content_hash):
         return found.digest == content_hash
-    return found.digest == git_sha1_of(opened)
+    return found.digest == git_sha1_of(opened.whole())
 
 
 def _found_there(
@@ -264,6 +292,7 @@ def _found_there(
     request: Request,
 ) -> HubCheckpoint:
     """Remembered only where a name proves the content: without one, a later call with a network asks again."""
+    stated, asked = _stated_there(found, opened, wanted) if entry is None else (None, False)
     asked_then = datetime.fromtimestamp(found.path.stat().st_mtime, timezone.utc)
     return HubCheckpoint(
         source=str(request.source),
@@ -275,9 +304,9 @@ def _found_there(
         git_sha1=None,
         size=opened.size,
         entry=entry,
-        stated=stated_by(found.path, opened) if entry is None else None,
-        config_asked=entry is None,
+        stated=stated,
+        config_asked=asked,
         pinned=False,
-        ref=ref_name(wanted, request) if found.digest is not None else None,
+        ref=ref_name(wanted, entry, request) if found.digest is not None else None,
         remembered_at=_iso(asked_then),
     )

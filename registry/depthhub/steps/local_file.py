@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from depthhub_cache.errors import CacheNotWritableError
 from depthhub_cache.identity import ContentHash, is_sha256
@@ -13,15 +14,19 @@ from depthhub_cache.store import Store
 
 from ..catalog import Catalog
 from ..checkpoint.containers import OpenCheckpoint
-from .digest import Fingerprint, fingerprint, require_unchanged, sha256_of
+from ..errors import CheckpointError
+from .digest import Fingerprint, Settled, fingerprint, require_unchanged, settle, sha256_of
 from .located import LocalCheckpoint
 from .request import Request
-from .stated import stated_by
+from .stated import CONFIG, stated_by
 
 log = logging.getLogger("depthhub")
 
 _RACY_SECONDS = 2.0
 """A file written this shortly before it was hashed may change again without a new time: not remembered."""
+
+_SLOW_SECONDS = 60.0
+"""The same where nobody tells whether a write that began then is done."""
 
 
 def locate_local(path: Path, request: Request, store: Store | None, catalog: Catalog) -> LocalCheckpoint:
@@ -31,41 +36,57 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
     Raises NotFoundError, CheckpointError, UnsupportedModelError.
     """
     path = path.absolute()
-    with OpenCheckpoint(Path(os.path.realpath(path))) as opened:
-        before = fingerprint(opened)
-        content_hash = None if store is None or request.refresh or request.verify else _recall(path, before, store)
-        hashed_now, checked = content_hash is None, False
-        if content_hash is None:
-            content_hash, checked = _hashed(opened, request)
-            require_unchanged(opened, before)
+    folder = Path(os.path.realpath(path.parent))  # a link may lead elsewhere a moment later
+    with OpenCheckpoint(Path(os.path.realpath(folder / path.name))) as opened:
+        found = None
+        if store is not None and not (request.refresh or request.verify):
+            found = _recall(path, fingerprint(opened), store)
+        stated = stated_by(opened, folder)
+        if found is None:
+            found = _hashed(opened, request)
+            if stated_by(opened, folder) != stated:
+                raise CheckpointError(f"{folder / CONFIG} changed while {path.name} was read. Try again.", path=path)
             if store is not None:
-                _remember(path, before, content_hash, store)
-        entry = catalog.by_sha256(content_hash)
+                _remember(path, found, store)
+        entry = catalog.by_sha256(found.content_hash)
         if entry is not None:
             entry.require_supported()
         return LocalCheckpoint(
             source=str(request.source),
             path=path,
             file=opened.path,
-            content_hash=content_hash,
-            hashed_now=hashed_now,
-            checked=checked,
-            fingerprint=before,
-            size=int(before[0]),
+            content_hash=found.content_hash,
+            hashed_now=found.now,
+            checked=found.checked,
+            settled=found.settled,
+            size=opened.size,
             entry=entry,
-            stated=None if entry else stated_by(path, opened),
+            stated=None if entry else stated,
         )
 
 
-def _hashed(opened: OpenCheckpoint, request: Request) -> tuple[ContentHash, bool]:
-    """The content hash, and whether its checksums are right: one thread hashes, and another one has nothing to do."""
+class _Hashed(NamedTuple):
+    """The content hash, what it is of, whether it was learned now, and whether the checksums were found right."""
+
+    content_hash: ContentHash
+    settled: Settled
+    now: bool
+    checked: bool
+
+
+def _hashed(opened: OpenCheckpoint, request: Request) -> _Hashed:
+    """One thread hashes, and compares checksums meanwhile in another one, which has nothing else to do."""
     from concurrent.futures import ThreadPoolExecutor  # a file that is known needs neither
 
     from ..checkpoint.checksums import are_right
 
+    settled = settle(opened)
     with ThreadPoolExecutor(1, "depthhub-checksums") as beside:
-        checked = beside.submit(are_right, opened)
-        return sha256_of(opened, str(request.source), request.report), checked.result()
+        comparing = beside.submit(are_right, opened)
+        content_hash = sha256_of(opened, str(request.source), request.report)
+        checked = comparing.result() and settled.shows  # else it may change until it is converted
+    require_unchanged(opened, settled.fingerprint)
+    return _Hashed(content_hash, settled, now=True, checked=checked)
 
 
 def forget(located: LocalCheckpoint, store: Store) -> None:
@@ -73,20 +94,23 @@ def forget(located: LocalCheckpoint, store: Store) -> None:
     store.forget(_ref_name(located.path))
 
 
-def _recall(path: Path, now: Fingerprint, store: Store) -> ContentHash | None:
+def _recall(path: Path, now: Fingerprint, store: Store) -> _Hashed | None:
     remembered = store.recall(_ref_name(path)) or {}
     content_hash = remembered.get("content_hash")
     if remembered.get("fingerprint") != list(now) or not is_sha256(content_hash):
         return None
-    return ContentHash(str(content_hash))
+    settled = Settled(now, shows=False, is_written=None)
+    return _Hashed(ContentHash(str(content_hash)), settled, now=False, checked=False)
 
 
-def _remember(path: Path, before: Fingerprint, content_hash: ContentHash, store: Store) -> None:
-    _, written, changed, *_ = before
-    if time.time() - max(int(written), int(changed)) / 1e9 < _RACY_SECONDS:
+def _remember(path: Path, hashed: _Hashed, store: Store) -> None:
+    _, written, changed, *_ = hashed.settled.fingerprint
+    age = time.time() - max(int(written), int(changed)) / 1e9
+    if hashed.settled.is_written or age < (_RACY_SECONDS if hashed.settled.shows else _SLOW_SECONDS):
         return
+    answer = {"fingerprint": list(hashed.settled.fingerprint), "content_hash": hashed.content_hash}
     try:
-        store.remember(_ref_name(path), {"fingerprint": list(before), "content_hash": content_hash})
+        store.remember(_ref_name(path), answer)
     except CacheNotWritableError as error:  # costs a second reading next time, nothing more
         log.debug("the digest of %s is not remembered: %s", path, error)
 

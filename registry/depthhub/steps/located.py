@@ -10,7 +10,7 @@ from depthhub_cache.identity import ContentHash, is_sha256
 
 from ..catalog import CatalogEntry
 from ..hub_names import RepoType, file_path_problem, is_licence, revision_problem
-from .digest import Fingerprint
+from .digest import Settled
 from .stated import Stated, stated_by_config
 
 
@@ -40,7 +40,7 @@ class LocalCheckpoint(NamedTuple):
 
     path: as it was asked for. file: where it really is, without links, which may lead elsewhere a moment later.
     hashed_now: every byte was read for `content_hash` in this call; else it was remembered. checked: its checksums were
-    found right meanwhile. fingerprint: from before.
+    found right meanwhile. settled: what was hashed.
     """
 
     source: str
@@ -49,7 +49,7 @@ class LocalCheckpoint(NamedTuple):
     content_hash: ContentHash
     hashed_now: bool
     checked: bool
-    fingerprint: Fingerprint
+    settled: Settled
     size: int
     entry: CatalogEntry | None
     stated: Stated | None

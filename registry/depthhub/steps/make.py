@@ -85,7 +85,7 @@ def _made(
                 progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
             )
     except CacheError:  # what was cut short meanwhile cannot be written either: that is no fault of the cache
-        require_unchanged(obtained.opened, obtained.fingerprint)
+        require_unchanged(obtained.opened, obtained.settled.fingerprint)
         raise
     obtained.require_unchanged(located.source, request.report)  # what was written is what was verified
     if request.lock is not None:

@@ -19,7 +19,7 @@ from depthhub_cache.store import Store
 from ..checkpoint.containers import OpenCheckpoint
 from ..errors import CheckpointError, NotFoundError, OfflineError
 from ..progress import Progress, Report
-from .digest import Fingerprint, fingerprint, require_content, require_unchanged, sha256_of
+from .digest import Settled, require_content, require_unchanged, settle, sha256_of
 from .hub_file import remember
 from .local_file import forget
 from .located import HubCheckpoint, LocalCheckpoint, Located
@@ -40,14 +40,14 @@ class Obtained:
     opened: OpenCheckpoint
     content_hash: ContentHash
     commit: str | None
-    fingerprint: Fingerprint
+    settled: Settled
     downloaded: bool = False
     checked: bool = False
 
     def require_unchanged(self, source: str, report: Report) -> None:
         """Raises CheckpointError where the file is no longer as it was when it was verified."""
-        require_unchanged(self.opened, self.fingerprint)
-        if not self.downloaded:
+        require_unchanged(self.opened, self.settled.fingerprint)
+        if not (self.downloaded or self.settled.shows):
             require_content(self.opened, self.content_hash, source, report)
 
 
@@ -74,15 +74,18 @@ def obtain(located: Located, request: Request, store: Store, staging: Staging) -
 
 def _local(opened: OpenCheckpoint, located: LocalCheckpoint, request: Request, store: Store) -> Obtained:
     """The user's own file. A remembered hash is good enough to find an entry by, not to make one from."""
-    require_unchanged(opened, located.fingerprint)
-    if not located.hashed_now and sha256_of(opened, located.source, request.report) != located.content_hash:
+    require_unchanged(opened, located.settled.fingerprint)
+    if located.hashed_now:
+        return Obtained(opened, located.content_hash, None, located.settled, checked=located.checked)
+    settled = settle(opened)
+    if sha256_of(opened, located.source, request.report) != located.content_hash:
         forget(located, store)
         raise CheckpointError(
             f"{located.path} has other content than when its sha256 was remembered, under the same times and inode. "
             "That is forgotten now; try again.",
             path=located.path,
         )
-    return Obtained(opened, located.content_hash, None, located.fingerprint, checked=located.checked)
+    return Obtained(opened, located.content_hash, None, settled)
 
 
 def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtained | None:
@@ -114,7 +117,7 @@ def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request)
     with ExitStack() as unless_verified:
         try:
             opened = unless_verified.enter_context(OpenCheckpoint(path))
-            before = fingerprint(opened)
+            settled = settle(opened)
             digest = sha256_of(opened, located.source, request.report)
         except (CheckpointError, NotFoundError) as error:
             log.warning("%s", error)
@@ -124,7 +127,7 @@ def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request)
             return None
         log.info("found and verified: %s", path)
         unless_verified.pop_all()
-        return Obtained(opened, digest, commit, before)
+        return Obtained(opened, digest, commit, settled)
 
 
 def _download(located: HubCheckpoint, request: Request, store: Store, staging: Staging) -> Obtained:
@@ -164,8 +167,18 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
                 continue
         log.info("downloaded and verified %s bytes, sha256 %.12s", f"{staged.size:,}", content_hash)
         opened = OpenCheckpoint(staged.path)
-        return Obtained(opened, content_hash, commit, fingerprint(opened), downloaded=True)
+        return Obtained(opened, content_hash, commit, settle(opened), downloaded=True)
     raise AssertionError("a located checkpoint has at least one commit")
+
+
+def require_obtainable(located: Located, request: Request, store: Store) -> None:
+    """Before anything is written: raises OfflineError where it would have to be downloaded, and may not be."""
+    if (
+        isinstance(located, HubCheckpoint)
+        and request.settings.offline
+        and not any(True for _ in copies(located, store))
+    ):
+        require_network(located, request)
 
 
 def require_network(located: HubCheckpoint, request: Request) -> None:

@@ -33,10 +33,18 @@ class Stated(NamedTuple):
     teller: str = "the file itself says that it was converted as"
 
 
-def stated_by(path: Path, opened: OpenCheckpoint) -> Stated | None:
-    """What a local file says of itself (our own layout carries its build), else the config.json beside `path`."""
+def stated_by(opened: OpenCheckpoint, folder: Path) -> Stated | None:
+    """What a local file says of itself, else the config.json in `folder`, where it was found."""
+    if (own := stated_by_itself(opened)) is not None:
+        return own
+    text = read_config(folder / CONFIG)
+    return None if text is None else stated_in(text, str(folder / CONFIG))
+
+
+def stated_by_itself(opened: OpenCheckpoint) -> Stated | None:
+    """Our own layout carries its build."""
     build = build_stated_in(opened)
-    return Stated(build, None) if build is not None else _beside(path.with_name(CONFIG))
+    return None if build is None else Stated(build, None)
 
 
 def stated_in(config_json: bytes, where: str) -> Stated | None:
@@ -58,16 +66,17 @@ def stated_by_config(config: object) -> Stated | None:
     return Stated(build, config) if build is not None and isinstance(config, Mapping) else None
 
 
-def _beside(config: Path) -> Stated | None:
+def read_config(path: Path) -> bytes | None:
+    """The bytes of a config.json; None where there is none, or none that can be one."""
     try:
-        if not config.is_file():
+        if not path.is_file():
             return None
-        with config.open("rb") as file:
+        with path.open("rb") as file:
             text = file.read(LIMIT + 1)
     except OSError as error:
-        log.warning("%s cannot be read (%s); it is ignored", config, error.strerror)
+        log.warning("%s cannot be read (%s); it is ignored", path, error.strerror)
         return None
     if len(text) > LIMIT:
-        log.warning("%s is larger than a config.json can be; it is ignored", config)
+        log.warning("%s is larger than a config.json can be; it is ignored", path)
         return None
-    return stated_in(text, str(config))
+    return text
