@@ -13,6 +13,7 @@ from tests.cache import samples
 
 from depthhub import source
 from depthhub.catalog.file import read_catalog
+from depthhub.checkpoint.containers import OpenCheckpoint
 from depthhub.checkpoint.header import build_stated_in, canonical_json, read_header
 from depthhub.errors import CatalogError, CheckpointError
 from depthhub.model.config import Build, ModelConfig
@@ -133,8 +134,8 @@ def converted_headers(file: Path, chance: random.Random) -> Target:
 
     def parse(data: bytes) -> None:
         file.write_bytes(data)
-        with suppress(CheckpointError):
-            build_stated_in(file)
+        with suppress(CheckpointError), OpenCheckpoint(file) as opened:
+            build_stated_in(opened)
         found = read_header(file)
         assert json.loads(found.to_text())
         assert found.config.summary()

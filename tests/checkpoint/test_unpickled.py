@@ -7,7 +7,7 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -266,3 +266,17 @@ def test_in_the_old_format_every_storage_is_listed_once_and_every_byte_is_a_stor
     assert len(read(legacy_file(tmp_path / "sound.pth", own, lambda keys, records: None)).tensors) == len(own)
     with pytest.raises(CheckpointError, match="storage"):
         read(legacy_file(tmp_path / "x.pth", own, change))
+
+
+@pytest.mark.parametrize("where", ["a storage", "a tensor", "a device"])
+def test_a_value_that_is_shared_without_end_is_not_written_out(tmp_path: Path, where: str) -> None:
+    shared = b")q\x00" + b"".join(b"h" + bytes([n]) + b"h" + bytes([n]) + b"\x86q" + bytes([n + 1]) for n in range(60))
+    last = b"h\x3c"
+    program = {
+        "a storage": b"(" + last * 5 + b"tQ",
+        "a tensor": p.call("torch._utils._rebuild_tensor_v2", p.storage("0", 10), last, last, last),
+        "a device": p.call("torch.device", last),
+    }[where]
+    path = hostile(tmp_path / "x.pth", b"(" + shared + program + b"t", legacy=False)
+    with suppress(CheckpointError):
+        read(path)

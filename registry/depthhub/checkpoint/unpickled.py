@@ -9,6 +9,7 @@ does not matter either what the process has told torch (`skip_data`, `set_defaul
 from __future__ import annotations
 
 import pickle
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple, NoReturn
@@ -77,7 +78,7 @@ class _Unpickler(pickle.Unpickler):
         """The storage that is meant: of the dtype that is said, and on the CPU wherever it was."""
         _, kind, key, _, count, *view = pid
         if not (isinstance(kind, _Kind) and type(key) is str and _is_count(count)) or view not in ([], [None]):
-            raise ValueError(f"it tells of a storage in a way that is not understood: {pid!r:.200}")
+            raise ValueError(f"it tells of a storage in a way that is not understood: {reprlib.repr(pid)}")
         claim = Claim(key, kind.dtype, count)
         if self.claims.setdefault(key, claim) != claim:
             raise ValueError(f"it says of its record {key} that it is of {claim.dtype}, and of another kind or size")
@@ -152,7 +153,9 @@ def _tensor_of_dtype(
     told = dict(metadata or {})
     is_negative = told.pop("neg", False)
     if any(told.values()) or len(shape) != len(stride):
-        raise ValueError(f"it tells of a tensor in a way that is not understood: {told!r:.100}, {shape}, {stride}")
+        raise ValueError(
+            f"it tells of a tensor in a way that is not understood: {reprlib.repr(told)}, {shape}, {stride}"
+        )
     return _Saved(claim, claim.dtype if kind is None else kind.dtype, offset, shape, stride, bool(is_negative))
 
 
@@ -163,13 +166,13 @@ def _parameter(data: object, *_: object) -> object:
 def _encoded(text: str, encoding: str) -> bytes:
     """Bytes, as pickles of protocol 2 have them."""
     if encoding != "latin1":
-        raise ValueError(f"it encodes a text as {encoding!r}")
+        raise ValueError(f"it encodes a text as {reprlib.repr(encoding)}")
     return text.encode("latin1")
 
 
-def _named(*parts: object) -> str:
-    """A device: by its name, for nobody uses it."""
-    return ":".join(map(str, parts))
+def _device(*_: object) -> str:
+    """Nobody uses it: all is on the CPU here."""
+    return "a device"
 
 
 _DTYPES = {
@@ -196,7 +199,7 @@ _REACH: Mapping[str, _Maker | _Kind] = {
     "torch._utils._rebuild_parameter": _Maker(_parameter),
     "torch.nn.parameter.Parameter": _Maker(_parameter),
     "torch.Size": _Maker(tuple),
-    "torch.device": _Maker(_named),
+    "torch.device": _Maker(_device),
     "torch.storage.UntypedStorage": _Kind(torch.uint8),
     **{f"torch.{name}Storage": _Kind(dtype) for name, dtype in _DTYPES.items()},
     **{str(dtype): _Kind(dtype) for dtype in _DTYPES.values()},

@@ -106,7 +106,7 @@ def _recall(path: Path, now: Fingerprint, store: Store) -> _Hashed | None:
 def _remember(path: Path, hashed: _Hashed, store: Store) -> None:
     _, written, changed, *_ = hashed.settled.fingerprint
     age = time.time() - max(int(written), int(changed)) / 1e9
-    if hashed.settled.is_written or age < (_RACY_SECONDS if hashed.settled.shows else _SLOW_SECONDS):
+    if hashed.settled.is_written or age < (_SLOW_SECONDS if hashed.settled.is_written is None else _RACY_SECONDS):
         return
     answer = {"fingerprint": list(hashed.settled.fingerprint), "content_hash": hashed.content_hash}
     try:

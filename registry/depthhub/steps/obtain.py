@@ -6,6 +6,7 @@ Whatever the way, its sha256 is known to be right before anything parses a byte 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -61,14 +62,14 @@ def obtain(located: Located, request: Request, store: Store, staging: Staging) -
             yield _local(opened, located, request, store)
         return
     with store.lease(Key(located.content_hash)) if located.content_hash else nullcontext():
-        obtained = _existing(located, request, store) or _download(located, request, store, staging)
+        obtained, pid = _existing(located, request, store) or _download(located, request, store, staging), os.getpid()
         try:
             with obtained.opened:
                 yield obtained
             if located.content_hash is None:  # the Hub could not tell it; now that it was read, the cache can
                 remember(located._replace(content_hash=obtained.content_hash), store)
         finally:
-            if obtained.downloaded and request.settings.keep_source:
+            if obtained.downloaded and request.settings.keep_source and os.getpid() == pid:  # a forked child has none
                 _keep(obtained, located, store)
 
 
