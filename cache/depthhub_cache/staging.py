@@ -44,7 +44,7 @@ class StagedFile:
 
     def write(self, data: bytes | memoryview) -> int:
         """Append all of `data`; its size in bytes. `size` and `sha256` stay true if it fails half-way."""
-        self._require_own_process()
+        _require_own_process(self._pid, self.path)
         view = memoryview(data)
         if not view.nbytes:  # such a view cannot be cast
             return 0
@@ -110,24 +110,14 @@ class StagedFile:
 
     def finish(self) -> None:
         """Bring it to the disk and close it. Only a finished file can be published, and none that the disk refused."""
-        self._require_own_process()
+        _require_own_process(self._pid, self.path)
         self._require_synced()
         with refusals(self.path), self._file:
             os.fsync(self._file.fileno())
             found = os.fstat(self._file.fileno()).st_size
         if found != self.size:
-            raise self._spoiled(f"it has {found:,} bytes, and {self.size:,} were written")
+            raise _spoiled(self.path, f"it has {found:,} bytes, and {self.size:,} were written")
         self.finished = True
-
-    def _require_own_process(self) -> None:
-        """A forked child has the file too, at one place with its parent: what both write is neither's."""
-        if os.getpid() != self._pid:
-            raise self._spoiled("a forked process cannot go on with what its parent was making")
-
-    def _spoiled(self, what: str) -> CacheNotWritableError:
-        return CacheNotWritableError(
-            f"{self.path} cannot be used: {what}. Nothing of it was published; call again.", path=self.path
-        )
 
     def close(self) -> None:
         if self._beside is not None:
@@ -155,6 +145,7 @@ class Staging:
     @contextmanager
     def file(self, name: str) -> Iterator[StagedFile]:
         """A new file, finished when the context ends well. A second one of the same name replaces the first."""
+        _require_own_process(self._pid, self.path)
         if not is_file_name(name):
             raise ValueError(f"{name!r} is not a plain file name")
         disk.remove_file(self.path / name)
@@ -167,6 +158,7 @@ class Staging:
 
     def finished(self, name: str) -> StagedFile:
         """The file `name`; ValueError unless it was written here to its end."""
+        _require_own_process(self._pid, self.path)
         staged = self._files.get(name)
         if staged is None or not staged.finished:
             raise ValueError(f"{name!r} was not written to its end in this staging directory")
@@ -184,9 +176,20 @@ class Staging:
 
     def gather(self, folder: str, files: Mapping[str, Path]) -> Path:
         """A folder in this directory with finished `files` (name in it -> where they are now), on the disk."""
+        _require_own_process(self._pid, self.path)
         gathered = self.path / folder
         disk.gather(gathered, dict(files))
         return gathered
+
+
+def _require_own_process(pid: int, path: Path) -> None:
+    """A forked child has its parent's open files, at one place with it, and folders: what both make is neither's."""
+    if os.getpid() != pid:
+        raise _spoiled(path, "a forked process cannot go on with what its parent was making")
+
+
+def _spoiled(path: Path, what: str) -> CacheNotWritableError:
+    return CacheNotWritableError(f"{path} cannot be used: {what}. Nothing of it was published; call again.", path=path)
 
 
 def fresh_path(tmp: Path) -> Path:

@@ -98,6 +98,7 @@ def test_what_the_callback_raises_ends_the_waiting(store: Store) -> None:
         b'{"owner": 3}',
         json.dumps({"owner": f"{Owner.current().host}-{os.getpid()}-1", "host": "x", "since": "2020-01-01"}).encode(),
     ],
+    ids=["empty", "half", "a list", "no owner", "another process of this number"],
 )
 def test_the_word_of_a_holder_that_is_gone_or_damaged_is_not_believed(store: Store, word: bytes) -> None:
     told: list[str] = []

@@ -174,3 +174,25 @@ def test_a_file_that_somebody_else_wrote_to_is_never_finished(tmp_path: Path) ->
     with pytest.raises(CacheNotWritableError, match="has 8 bytes, and 3 were written"):
         staged.finish()
     assert not staged.finished
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("step", ["file", "gather", "place"])
+def test_nor_can_it_make_another_file_in_its_parents_directory(store: Store, tmp_path: Path, step: str) -> None:
+    with store.stage() as staging:
+        with staging.file("file") as staged:
+            staged.write(b"one")
+        child = os.fork()
+        if child == 0:
+            try:
+                if step == "file":
+                    staging.add("file", b"child")
+                elif step == "gather":
+                    staging.gather("folder", {"file": staged.path})
+                else:
+                    staging.place("file", tmp_path / "file")
+            except CacheNotWritableError:
+                os._exit(7)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert staged.path.read_bytes() == b"one"

@@ -49,5 +49,5 @@ def golden_difference(model: DPT, name: str) -> float:
 
 @pytest.fixture(autouse=True)
 def nobody_waits_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system does not tell who writes (not Linux), a file's hash is remembered only once it is a minute old."""
+    """Where the system does not tell who writes (not Linux), a file is a minute old before its hash is remembered."""
     monkeypatch.setattr("depthhub.steps.local_file._SLOW_SECONDS", 2.0)

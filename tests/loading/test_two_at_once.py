@@ -83,3 +83,15 @@ os._exit(0)
 def test_a_child_that_was_forked_during_a_conversion_does_not_wait_for_it(tiny: Path, tmp_path: Path) -> None:
     run = [sys.executable, "-c", FORK, str(tiny), str(tmp_path / "cache")]
     subprocess.run(run, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=120)
+
+
+def test_a_progress_that_loads_another_model_does_not_wait_for_itself(tiny: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from depthhub import from_pretrained
+def nested(progress):
+    if progress.stage == "converting" and not progress.done:
+        from_pretrained(sys.argv[1], family="v1", cache_dir=sys.argv[2])
+from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2], progress=nested)
+"""
+    subprocess.run([sys.executable, "-c", code, str(tiny), str(tmp_path / "cache")], check=True, timeout=120)

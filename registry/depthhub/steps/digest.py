@@ -112,19 +112,22 @@ def settle(opened: OpenCheckpoint) -> Settled:
     file = opened.file
     with suppress(OSError):
         os.fsync(file.fileno())
-    if 0 <= time.time() - os.fstat(file.fileno()).st_mtime < _TICK:
+    state = os.fstat(file.fileno())
+    if 0 <= time.time() - max(state.st_mtime, state.st_ctime) < _TICK:
         time.sleep(_TICK)
     before, is_written = fingerprint(opened), _is_written(file)
     return Settled(before, is_written is False and _dates_mapped_writes(opened), is_written)
 
 
 def _dates_mapped_writes(opened: OpenCheckpoint) -> bool:
-    """Whether its file system does, as far as the path still leads to that."""
+    """Whether its file system does, as far as the path still leads to that, and in parts of a second."""
+    state = os.fstat(opened.file.fileno())
     try:
-        same = opened.path.stat().st_dev == os.fstat(opened.file.fileno()).st_dev
+        same = opened.path.stat().st_dev == state.st_dev
     except OSError:
         return False
-    return same and file_system_of(opened.path).type in _DATE_MAPPED_WRITES
+    is_fine = state.st_ctime_ns % 1_000_000_000 != 0  # old ext4 has whole seconds
+    return same and is_fine and file_system_of(opened.path).type in _DATE_MAPPED_WRITES
 
 
 def _is_written(file: FileIO) -> bool | None:

@@ -159,6 +159,8 @@ def _ask_for_config(listing: Listing, remote: RemoteFile, request: Request) -> S
     config = next((file for file in listing.files if file.filename == beside), None)
     if config is None:
         return None
+    if config.sha256 is None and config.git_sha1 is None:
+        log.warning("%s: the Hub tells no digest of its %s, which is taken as it comes", request.source, CONFIG)
     return stated_in(
         hub.read_small_file(config, settings=request.settings, limit=LIMIT), f"{request.source}'s {CONFIG}"
     )

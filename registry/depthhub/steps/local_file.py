@@ -80,11 +80,12 @@ def _hashed(opened: OpenCheckpoint, request: Request) -> _Hashed:
 
     from ..checkpoint.checksums import are_right
 
-    settled = settle(opened)
+    settled, pid = settle(opened), os.getpid()
     with ThreadPoolExecutor(1, "depthhub-checksums") as beside:
         comparing = beside.submit(are_right, opened)
         content_hash = sha256_of(opened, str(request.source), request.report)
-        checked = comparing.result() and settled.shows  # else it may change until it is converted
+        # A forked child has no such thread. And where changes do not show, it may change until it is converted.
+        checked = settled.shows and os.getpid() == pid and comparing.result()
     require_unchanged(opened, settled.fingerprint)
     return _Hashed(content_hash, settled, now=True, checked=checked)
 

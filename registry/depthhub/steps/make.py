@@ -40,24 +40,30 @@ def make(
     obtained: Obtained, located: Located, recipe: Recipe, request: Request, store: Store, staging: Staging
 ) -> Entry:
     """Convert `obtained` into `staging` and publish it. Another process that was faster is adopted."""
-    if _turns.one.locked():
+    turn = _turns.one
+    if not turn.acquire(blocking=False):
         request.report(Progress(located.source, "waiting", detail="another conversion is under way"))
-    with _turns.one:
+        turn.acquire()
+    try:
         return _made(obtained, located, recipe, request, store, staging)
+    finally:
+        turn.release()
 
 
 class _Turns:
-    """Conversions of one process wait for each other: one keeps both memory and disk busy. A forked child has none of
-    its parent's threads, and waits for none of them.
+    """Conversions of one process wait for each other: one keeps both memory and disk busy.
+
+    A thread does not wait for itself, whose `progress` may load another model. A forked child has none of its parent's
+    threads, and waits for none.
     """
 
     def __init__(self) -> None:
-        self.one = threading.Lock()
+        self.one = threading.RLock()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_anew)
 
     def _begin_anew(self) -> None:
-        self.one = threading.Lock()
+        self.one = threading.RLock()
 
 
 _turns = _Turns()
