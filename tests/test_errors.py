@@ -40,6 +40,10 @@ EXAMPLES: dict[str, tuple[errors.DepthHubError, type[BaseException]]] = {
     "LockfileError": (errors.LockfileError("m", path=Path("depthhub.lock"), field="key"), ValueError),
     "NotLockedError": (errors.NotLockedError("m", source="vitl", path=Path("depthhub.lock")), PermissionError),
     "FamilyError": (errors.FamilyError("m", source="x"), ValueError),
+    "RemoteDamageError": (
+        errors.RemoteDamageError("m", url="s3://models", key="0", reason="why"),
+        ConnectionError,
+    ),
     "RemoteError": (errors.RemoteError("m", url="s3://models", key="0", reason="why"), ConnectionError),
     "RemoteSetupError": (errors.RemoteSetupError("m", url="s4://models", key=None, reason="why"), ConnectionError),
     "CacheError": (errors.CacheError("m", path=Path("c")), OSError),

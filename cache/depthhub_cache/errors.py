@@ -7,6 +7,7 @@
     │   ├── BrokenEntryError
     │   └── BundleError
     ├── RemoteError (ConnectionError)
+    │   ├── RemoteDamageError
     │   └── RemoteSetupError
     └── ... the rest is drawn in depthhub/errors.py
 
@@ -89,6 +90,10 @@ class RemoteError(DepthHubError, ConnectionError):
         self.url = url
         self.key = key
         self.reason = reason
+
+
+class RemoteDamageError(RemoteError):
+    """It has bytes that are not what they should be. Another try does not mend that."""
 
 
 class RemoteSetupError(RemoteError):

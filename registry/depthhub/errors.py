@@ -22,6 +22,7 @@ DepthHubError
 ├── LockfileError (ValueError)                a file that cannot be read as a lockfile; `field`
 ├── NotLockedError (PermissionError)          a lockfile is in force, and does not have what was asked
 ├── RemoteError (ConnectionError)             a remote store failed; see depthhub_cache/errors.py
+│   ├── RemoteDamageError                     what it has is damaged, or of another entry
 │   └── RemoteSetupError                      its address cannot be used
 └── CacheError (OSError)                      see depthhub_cache/errors.py
 """
@@ -38,6 +39,7 @@ from depthhub_cache.errors import (
     CacheNotWritableError,
     DepthHubError,
     NoSpaceError,
+    RemoteDamageError,
     RemoteError,
     RemoteSetupError,
 )
@@ -63,6 +65,7 @@ __all__ = [
     "NotLockedError",
     "OfflineError",
     "OptionError",
+    "RemoteDamageError",
     "RemoteError",
     "RemoteSetupError",
     "SettingsError",

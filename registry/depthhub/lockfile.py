@@ -19,7 +19,7 @@ from .catalog import Catalog
 from .catalog.fields import Fields, a_count, a_list, a_text, an_object, matching, one_of, read_json, satisfying, without
 from .checkpoint.recipe import Recipe
 from .errors import LockfileError, NotLockedError
-from .hub_names import DEFAULT_REVISION, RepoType, file_path_problem, is_licence, repo_id_problem
+from .hub_names import DEFAULT_REVISION, RepoType, file_path_problem, is_commit, is_licence, repo_id_problem
 from .source import CatalogName, HubFile, Source
 
 FILE_NAME = "depthhub.lock"
@@ -177,7 +177,7 @@ def _shortened(text: str) -> str:
 
 
 def _error(message: str, path: Path, entry: str | None, field: str | None) -> LockfileError:  # noqa: ARG001
-    return LockfileError(f"{message} `depthhub lock` writes it anew.", path=path, field=field)
+    return LockfileError(f"{message} `depthhub lock SOURCE...` writes it anew.", path=path, field=field)
 
 
 class _Fields(Fields):
@@ -185,6 +185,12 @@ class _Fields(Fields):
 
     kind, item = "Lockfile", "model"
     error_of = staticmethod(_error)
+
+
+def _bytes(value: object) -> int:
+    if a_count(value) >= 1 << 60:
+        raise ValueError("the size of a file")
+    return a_count(value)
 
 
 _digest = satisfying(is_sha256, "64 hex digits in lower case")
@@ -201,21 +207,33 @@ def _model(fields: _Fields) -> LockedModel:
         commit=fields.required("commit", _commit),
         filename=fields.required("filename", without(file_path_problem, "the path of a file in the repository")),
         sha256=ContentHash(fields.required("sha256", _digest)),
-        size=fields.required("size", a_count),
+        size=fields.required("size", _bytes),
         licence=fields.optional("licence", satisfying(is_licence, "a licence in lower case, as in SPDX")),
         recipe=recipe,
         key=Key(fields.required("key", _digest)),
         weights_sha256=ContentHash(fields.required("weights_sha256", _digest)),
-        weights_size=fields.required("weights_size", a_count),
+        weights_size=fields.required("weights_size", _bytes),
     )
     fields.finish()
     if model.key != make_key(model.sha256, recipe.to_json()):
         fields.refuse("key", "is not that of its sha256 and recipe")
     try:
-        grammar.parse(model.source)
+        source = grammar.parse(model.source)
     except ValueError as error:
         fields.refuse("source", f"is none: {error}")
+    if not (isinstance(source, CatalogName) or _is_of(model, source)):
+        fields.refuse("source", "is not the repository, file and commit of its other facts")
     return model
+
+
+def _is_of(model: LockedModel, source: Source) -> bool:
+    """Whether a source outside of the catalog can be the locked file. One of this machine cannot."""
+    return (
+        isinstance(source, HubFile)
+        and (source.repo_type, source.repo_id) == (model.repo_type, model.repo_id)
+        and source.filename in (None, model.filename)
+        and (source.revision == model.commit or not is_commit(source.revision or ""))
+    )
 
 
 _REPO_TYPES: tuple[RepoType, ...] = ("model", "space")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from depthhub_cache.store import Store
 
 from .catalog import Catalog
-from .errors import IntegrityError, NotFoundError, NotLockedError, OptionError
+from .errors import IntegrityError, NotFoundError, NotLockedError, OfflineError, OptionError
 from .hub_names import is_commit
 from .loading import ensure_entry
 from .lockfile import LockedModel, Lockfile, lockable
@@ -60,12 +60,14 @@ def lock(
     the file is then as it was.
     """
     out = _absolute(out)
-    kept = Lockfile.read(out).models if add else ()
+    if add:
+        Lockfile.read(out)  # before anything is fetched
     build: dict[str, Any] = {"dtype": dtype, "family": family, "max_depth": max_depth}
     where: dict[str, Any] = {"cache_dir": cache_dir, "token": token, "offline": offline, "progress": progress}
     asked = {lockable(request.source, _known(request)): request for request in _requests(sources, **build, **where)}
     made = [_locked(request) for request in asked.values()]
     taken = {(model.source, model.recipe.dtype) for model in made}
+    kept = Lockfile.read(out).models if add else ()  # as it is now: others may have added to it meanwhile
     return _written(out, [*made, *(model for model in kept if (model.source, model.recipe.dtype) not in taken)])
 
 
@@ -93,7 +95,15 @@ def check(path: str | os.PathLike[str], **where: Any) -> tuple[Lockfile, tuple[S
     Downloads no weights. where: as for `update`. Raises what `resolve` raises, but for what is gone: that is stale.
     """
     locked = Lockfile.read(_absolute(path))
-    return locked, tuple(stale for model in locked.models for stale in _stale(model, _again(model, where)))
+    requests = [(model, _again(model, where)) for model in locked.models]
+    for model, request in requests:
+        if request.settings.offline and model.name is None:
+            raise OfflineError(
+                f"{model.source}: whether it has moved only the Hub can tell, and the network may not be used "
+                "(--offline or HF_HUB_OFFLINE). Check where it may.",
+                source=model.source,
+            )
+    return locked, tuple(stale for model, request in requests for stale in _stale(model, request))
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

@@ -15,8 +15,10 @@ from depthhub import (
     DepthHubError,
     FamilyError,
     IntegrityError,
+    LicenceError,
     LockfileError,
     NotLockedError,
+    OfflineError,
     OptionError,
     from_pretrained,
     lock,
@@ -355,3 +357,40 @@ def test_the_document_and_the_schema_have_the_same_fields(locked: Path) -> None:
     assert set(schema["properties"]) == set(model)
     table = (docs / "lockfile.md").read_text()
     assert all(f"`{field}`" in table for field in model)
+
+
+def test_a_name_of_the_catalog_cannot_be_locked_to_something_else(
+    locked: Path, edited: Callable[..., Path], hub: LocalHub
+) -> None:
+    """Nor is a licence that is edited in believed of it."""
+    hub.clear_log()
+    for name in ("vitl", "v2-vitl"):
+        with pytest.raises(LockfileError, match=r"has me/forest/forest.pth .* as v2-vitl, and the catalog depth-any"):
+            from_pretrained(name, lockfile=edited(source="v2-vitl", name="v2-vitl", licence="apache-2.0"))
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("source", ["/etc/passwd", "./w.pth", "hf://me/other@main", f"hf://{REPO}@main/other.pth"])
+def test_a_source_is_the_locked_file_and_none_of_this_machine(edited: Callable[..., Path], source: str) -> None:
+    with pytest.raises(LockfileError, match="is not the repository, file and commit of its other facts"):
+        Lockfile.read(edited(source=source))
+
+
+def test_without_a_network_a_branch_is_not_said_to_be_where_it_was(locked: Path) -> None:
+    with pytest.raises(OfflineError, match="only the Hub can tell"):
+        check(locked, offline=True)
+    assert check(locked)[1] == ()
+
+
+def test_a_licence_out_of_the_lockfile_is_said_to_be_its(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPTHHUB_ALLOW_LICENSES", "apache-2.0")
+    with pytest.raises(LicenceError, match=r"as stated by the lockfile .*, from the card of me/forest"):
+        from_pretrained(REPO, lockfile=locked)
+
+
+def test_a_file_that_cannot_be_read_is_written_anew_and_not_added_to(locked: Path, cache: Path) -> None:
+    locked.write_text("<<<<<<< ours\n")
+    with pytest.raises(LockfileError):
+        lock([REPO], locked, family="v2", add=True)
+    lock([REPO], locked, family="v2")
+    assert len(Lockfile.read(locked).models) == 1

@@ -46,3 +46,7 @@ class Trouble(Exception):  # noqa: N818  becomes an error where it is known whos
         super().__init__(reason)
         self.reason = reason
         self.advice = advice
+
+
+class Damage(Trouble):
+    """What a remote has is not what it should be."""

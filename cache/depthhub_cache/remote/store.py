@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 from .. import record
 from ..entry import Entry, broken
-from ..errors import BrokenEntryError, CacheError, RemoteError, RemoteSetupError
+from ..errors import BrokenEntryError, CacheError, RemoteDamageError, RemoteError, RemoteSetupError
 from ..identity import ContentHash, Key
 from ..record import Record
 from .address import parse_address
 from .errands import Errands, Limits
-from .place import NotThere, Place, TakenMeanwhile, Trouble
+from .place import Damage, NotThere, Place, TakenMeanwhile, Trouble
 
 if TYPE_CHECKING:
     from ..staging import StagedFile
@@ -132,7 +132,8 @@ class RemoteStore:
             with Errands(self._opening(), self._limits) as remote:
                 yield remote
         except Trouble as trouble:
-            raise RemoteError(
+            kind = RemoteDamageError if isinstance(trouble, Damage) else RemoteError
+            raise kind(
                 f"The remote store {self.where} failed for entry {key[:12]}: {trouble.reason}. {trouble.advice}",
                 url=self.where,
                 key=key,
@@ -202,8 +203,8 @@ def _fetch_weights(remote: Errands, wanted: Record, staged: StagedFile, progress
         raise _wrong(name, f"has sha256 {staged.sha256()}")
 
 
-def _wrong(name: str, what: str) -> Trouble:
-    return Trouble(f"{name} {what}", _PUT_AGAIN)
+def _wrong(name: str, what: str) -> Damage:
+    return Damage(f"{name} {what}", _PUT_AGAIN)
 
 
 def _is_whole(remote: Errands, key: Key) -> bool:

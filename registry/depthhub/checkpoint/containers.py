@@ -50,6 +50,15 @@ class OpenCheckpoint:
         return os.fstat(self.file.fileno()).st_size
 
     @property
+    def real_path(self) -> Path:
+        """Where it is, without links; its path as it is, where that is only the text of a link (`/dev/fd/3`)."""
+        real = Path(os.path.realpath(self.path))
+        try:
+            return real if os.path.samestat(real.stat(), os.fstat(self.file.fileno())) else self.path
+        except OSError:
+            return self.path
+
+    @property
     def own_path(self) -> Path:
         """For a library that opens files itself: a path that leads to this very file.
 

@@ -6,7 +6,7 @@
   3  no such model, file or repository, or it is not in the cache
   4  the Hub or the remote store did not answer, or the network may not be used
   5  the Hub refuses: gated, private, or a token that it does not accept
-  6  bytes that are not what they should be: a download, a checkpoint, an entry of the cache, a bundle
+  6  bytes that are not what they should be: a download, a checkpoint, an entry of the cache or a remote store, a bundle
   7  the model cannot be built: unsupported, or its family is not known
   8  a file or folder cannot be read or written: the cache, or an output
   9  an optional package is missing
@@ -40,6 +40,7 @@ from ..errors import (
     NotLockedError,
     OfflineError,
     OptionError,
+    RemoteDamageError,
     RemoteError,
     RemoteSetupError,
     SettingsError,
@@ -96,6 +97,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (  # the first that f
     (MissingExtraError, ExitCode.MISSING_EXTRA),
     (LockfileError, ExitCode.USAGE),
     (RemoteSetupError, ExitCode.USAGE),
+    (RemoteDamageError, ExitCode.WRONG_BYTES),
     (LicenceError, ExitCode.REFUSED),
     (NotLockedError, ExitCode.REFUSED),
     (UnknownModelError, ExitCode.NOT_FOUND),

@@ -38,6 +38,8 @@ def licence_of(located: Located, content_hash: ContentHash | None, request: Requ
     if not isinstance(located, HubCheckpoint):
         return Licence(None, "nobody: the catalog does not know this file")
     where = f"the card of {located.repo_id} on the Hub"
+    if request.lock is not None:
+        where = f"the lockfile {request.lock.path}, from {where} when it was locked"
     return Licence(located.card_licence, where if located.card_licence else f"nobody, neither the catalog nor {where}")
 
 

@@ -37,7 +37,7 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
     """
     path = path.absolute()
     folder = Path(os.path.realpath(path.parent))  # a link may lead elsewhere a moment later
-    with OpenCheckpoint(Path(os.path.realpath(folder / path.name))) as opened:
+    with OpenCheckpoint(folder / path.name) as opened:
         found = None
         if store is not None and not (request.refresh or request.verify):
             found = _recall(path, fingerprint(opened), store)
@@ -54,7 +54,7 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
         return LocalCheckpoint(
             source=str(request.source),
             path=path,
-            file=opened.path,
+            file=opened.real_path,
             content_hash=found.content_hash,
             hashed_now=found.now,
             checked=found.checked,

@@ -6,9 +6,10 @@ from depthhub_cache.entry import Entry
 from depthhub_cache.identity import ContentHash, Key
 from depthhub_cache.store import Store
 
-from ..catalog import Catalog
-from ..errors import IntegrityError
-from ..lockfile import Lockfile
+from ..catalog import Catalog, CatalogEntry
+from ..errors import IntegrityError, LockfileError
+from ..lockfile import LockedModel, Lockfile
+from ..source import CatalogName
 from .located import HubCheckpoint
 from .request import Request
 from .stated import Stated
@@ -17,6 +18,8 @@ from .stated import Stated
 def locate_locked(lock: Lockfile, request: Request, catalog: Catalog) -> HubCheckpoint:
     """The checkpoint that the lockfile has for a source of the Hub: nobody is asked. Raises NotLockedError."""
     model = lock.find(request.source, request.dtype, catalog)
+    if isinstance(request.source, CatalogName) and request.source.name in catalog:
+        _require_as_pinned(model, catalog.find(request.source.name), request.source, lock)
     entry = catalog.by_file(model.repo_id, model.repo_type, model.filename)
     if entry is not None:
         entry.require_supported()
@@ -38,6 +41,23 @@ def locate_locked(lock: Lockfile, request: Request, catalog: Catalog) -> HubChec
         card_licence=model.licence,
         card_asked=True,
     )
+
+
+def _require_as_pinned(model: LockedModel, named: CatalogEntry, source: CatalogName, lock: Lockfile) -> None:
+    """A lockfile says which of a name's commits, and never that a name is something else.
+
+    Raises LockfileError where the catalog knows it otherwise.
+    """
+    pinned = named.sha256 if source.revision is None else None
+    there = (named.repo_type, named.repo_id, named.filename, pinned or model.sha256)
+    if (model.repo_type, model.repo_id, model.filename, model.sha256) != there:
+        raise LockfileError(
+            f"Lockfile {lock.path} has {model.repo_id}/{model.filename} (sha256 {model.sha256:.12}) as {model.source}, "
+            f"and the catalog {named.repo_id}/{named.filename} (sha256 {there[3]:.12}). `depthhub lock --update "
+            f"{source}` locks what the catalog names.",
+            path=lock.path,
+            field="source",
+        )
 
 
 def require_locked_weights(lock: Lockfile, key: Key, weights_sha256: ContentHash, request: Request, where: str) -> None:

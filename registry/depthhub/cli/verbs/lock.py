@@ -13,7 +13,7 @@ from ..options import SOURCE_HELP, add_build_options, add_cache_option, add_lock
 from ..output import counted, write_json, write_table
 
 if TYPE_CHECKING:
-    from ...lockfile import Lockfile
+    from ...lockfile import LockedModel, Lockfile
     from ...locking import Stale
 
 
@@ -47,10 +47,9 @@ def _default() -> str:
 
 
 def _write(out: Path, where: dict[str, Any], args: argparse.Namespace, console: Console) -> ExitCode:
-    from ...lockfile import Lockfile
     from ...locking import lock, update
 
-    before = {_name(model): model for model in Lockfile.read(out.absolute()).models} if out.is_file() else {}
+    before = {_name(model): model for model in _models_in(out)}
     with console.progress() as bar:
         where["progress"] = bar.report
         if args.update:
@@ -67,6 +66,17 @@ def _write(out: Path, where: dict[str, Any], args: argparse.Namespace, console: 
         console.note(f"removed  {name}")
     console.note(f"{made.path}: {counted(len(made.models), 'model')}")
     return ExitCode.DONE
+
+
+def _models_in(path: Path) -> tuple[LockedModel, ...]:
+    """For what is said of the change: a file that cannot be read is written anew, or an error where it is added to."""
+    from ...errors import LockfileError
+    from ...lockfile import Lockfile
+
+    try:
+        return Lockfile.read(path.absolute()).models
+    except LockfileError:
+        return ()
 
 
 def _check(out: Path, where: dict[str, Any], args: argparse.Namespace, console: Console) -> ExitCode:

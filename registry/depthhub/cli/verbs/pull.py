@@ -52,9 +52,9 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     if args.json:
         write_json([_as_json(one, outcome) for one, outcome in zip(asked, found, strict=True)])
     elif args.dry_run:
-        _show_plans(found, console)
+        _show_plans(asked, found, console)
     else:
-        _show(found)
+        _show(asked, found)
     return common_exit_code(codes)
 
 
@@ -88,11 +88,15 @@ def _as_json(asked: Asked, outcome: object) -> object:
     return outcome
 
 
-def _show(outcomes: Sequence[object]) -> None:
+def _show(asked: Sequence[Asked], outcomes: Sequence[object]) -> None:
     from ...prewarming import Prewarmed
 
-    pulled = (outcome for outcome in outcomes if isinstance(outcome, Prewarmed))
-    rows = [(one.source, _state(one), bytes_text(one.size), one.licence or _UNKNOWN, one.path) for one in pulled]
+    rows: list[tuple[Cell, ...]] = [
+        (outcome.source, _state(outcome), bytes_text(outcome.size), outcome.licence or _UNKNOWN, outcome.path)
+        if isinstance(outcome, Prewarmed)
+        else (one.text, "failed", None, None, None)
+        for one, outcome in zip(asked, outcomes, strict=True)
+    ]
     write_table(("SOURCE", "STATE", "SIZE", "LICENCE", "PATH"), rows)
 
 
@@ -113,22 +117,25 @@ _ORIGINS = {
 }
 
 
-def _show_plans(outcomes: Sequence[object], console: Console) -> None:
+def _show_plans(asked: Sequence[Asked], outcomes: Sequence[object], console: Console) -> None:
     from ...planning import Planned
 
     planned = [outcome for outcome in outcomes if isinstance(outcome, Planned)]
     rows: list[tuple[Cell, ...]] = [
         (
-            one.source,
-            _ORIGINS[one.origin],
-            bytes_text(one.bytes) or "not known",
-            one.licence or _UNKNOWN,
-            one.stated_by,
+            outcome.source,
+            _ORIGINS[outcome.origin],
+            bytes_text(outcome.bytes) or "not known",
+            outcome.licence or _UNKNOWN,
+            outcome.stated_by,
         )
-        for one in planned
+        if isinstance(outcome, Planned)
+        else (one.text, "failed", None, None, None)
+        for one, outcome in zip(asked, outcomes, strict=True)
     ]
     write_table(("SOURCE", "STATE", "TO FETCH", "LICENCE", "STATED BY"), rows)
     known = [one.bytes for one in planned if one.bytes is not None]
     missing = len(planned) - len(known)
     unknown = f", and {counted(missing, 'file')} of a size that nobody tells" if missing else ""
-    console.note(f"{bytes_text(sum(known))} to fetch{unknown}; nothing was fetched")
+    failed = f"; {counted(len(asked) - len(planned), 'source')} failed" if len(planned) < len(asked) else ""
+    console.note(f"{bytes_text(sum(known))} to fetch{unknown}{failed}; nothing was fetched")
