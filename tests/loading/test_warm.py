@@ -29,7 +29,7 @@ import depthhub
 sys.addaudithook(watch)
 model = depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2])
 print([event for event in events if "__pycache__" not in event and not any(mark in event for mark in MARKS)])
-print(sum("open" in event for event in events))
+print(sum(event.startswith("open ") for event in events))
 CLIENTS = ("huggingface_hub", "filelock", "PIL", "requests", "httpx", "httpx2")
 print(sorted(name for name in CLIENTS if name in sys.modules))
 """
