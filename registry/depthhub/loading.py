@@ -120,8 +120,9 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
         if fetched := _fetched(wanted, request, store):
             keep_budget(request, store, keep=[fetched.entry.key])
             return fetched
-        from .steps.make import make
-        from .steps.obtain import obtain, require_obtainable
+        with collection_paused():
+            from .steps.make import make
+            from .steps.obtain import obtain, require_obtainable
 
         require_obtainable(wanted.located, request, store)
         with store.stage() as staging, obtain(wanted.located, request, store, staging) as obtained:
