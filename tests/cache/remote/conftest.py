@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import itertools
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +13,6 @@ from ..samples import memory_folder
 from .places import BucketShelf, FolderShelf, Shelf
 from .s3_server import S3Server
 from .web import Web
-
-_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -66,7 +64,7 @@ def s3(_s3_server: S3Server, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture
 def bucket(s3: S3Server) -> BucketShelf:
-    client, name = s3.client(), f"models-{next(_numbers)}"
+    client, name = s3.client(), f"models-{uuid.uuid4()}"  # all servers of a process have the same buckets
     client.create_bucket(Bucket=name)
     return BucketShelf(client, name)
 
