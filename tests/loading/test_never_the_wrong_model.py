@@ -648,3 +648,14 @@ def test_a_checkpoint_that_is_cut_short_while_it_is_hashed_ends_in_an_error(tmp_
 
     with pytest.raises(CheckpointError, match="changed while it was read"):
         from_pretrained(path, family="v2", progress=cutting)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="hands files in by /proc")
+def test_a_file_that_is_handed_in_by_its_descriptor_is_that_file_whatever_its_name_leads_to(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "w.pth", encoder="tiny")
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        path.unlink()
+        make_checkpoint(path, encoder="tiny", seed=1)
+        model = from_pretrained(f"/proc/self/fd/{file.fileno()}", family="v2")
+    assert model.provenance.content_hash == right
