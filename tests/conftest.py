@@ -24,6 +24,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.fixture(autouse=True)
+def _nothing_of_the_users(hub_environment: Path) -> None:
+    """No test sees a cache that another one filled, or the user's own."""
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small checkpoint in the original layout; its name tells nothing. Read it, never change it."""
