@@ -24,7 +24,7 @@ from .tier import Tier
 
 Kind = Literal["quarantine", "entry", "checkpoint"]
 
-_GONE = "removed by another process"
+GONE = "removed by another process"
 _QUARANTINE_DAYS = 30.0
 _DAY = 24 * 3600.0
 
@@ -103,7 +103,7 @@ def collect(tier: Tier, budget: Budget, *, dry_run: bool, keep: Names[str], swep
                 held, refused = f"cannot be removed: {error}", True
         if held is None:
             freed.append(Decision(item=item, why=why))
-        elif held is not _GONE:  # else another collection has it in its account
+        elif held is not GONE:  # else another collection has it in its account
             spared.append(Decision(item=item, why=held, refused=refused))
             continue
         total -= item.bytes
@@ -157,22 +157,34 @@ def _why_to_remove(item: Item, budget: Budget, total: int, now: float) -> str | 
     return None
 
 
-def _remove(tier: Tier, item: Item) -> str | None:
-    """Remove an item; else why it is still there. What somebody opened meanwhile goes back to its place.
+def take_unless_held(tier: Tier, kind: Kind, name: str, path: Path, *, to: Path) -> str | None:
+    """Move something that is to be removed out of everybody's way, to `to`; else why it is not there.
 
-    Raises CacheError where the system refuses.
+    What somebody opened or pinned meanwhile goes back to its place. Raises CacheError where the system refuses.
     """
+    if not disk.take_away(path, to):
+        return GONE
+    held = why_held(tier, kind, name)
+    return held if held is not None and disk.publish_folder(to, path) else None
+
+
+def _remove(tier: Tier, item: Item) -> str | None:
+    """Remove an item; else why it is still there. Raises CacheError where the system refuses."""
     taken = fresh_path(tier.folder("tmp"))
-    if not disk.take_away(item.path, taken):
-        return _GONE
-    held = why_held(tier, item.kind, item.name)
-    if held is not None and disk.publish_folder(taken, item.path):
+    held = take_unless_held(tier, item.kind, item.name, item.path, to=taken)
+    if held is not None:
         return held
-    disk.delete_tree(taken)
-    if item.kind == "entry":
-        with suppress(OSError):
-            disk.remove_file(tier.folder("used") / item.name)
+    delete(tier, item.kind, item.name, taken)
     return f"out of use, but not all of it can be deleted yet: {taken}" if os.path.lexists(taken) else None
+
+
+def delete(tier: Tier, kind: Kind, name: str, taken: Path) -> int:
+    """Delete what was taken away, as far as the system lets us, and the mark of its use; bytes freed."""
+    freed = disk.delete_tree(taken)
+    if kind == "entry":
+        with suppress(OSError):
+            disk.remove_file(tier.folder("used") / name)
+    return freed
 
 
 def _item(kind: Kind, name: str, path: Path, last_used: float) -> Item:

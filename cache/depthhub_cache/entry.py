@@ -1,7 +1,5 @@
 """A published entry, and the one way to read it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import stat

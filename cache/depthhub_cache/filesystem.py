@@ -6,8 +6,6 @@ Locks of the system may be a matter of each host alone there. The mount's own op
 `doctor/` makes the experiments, and what those found is remembered and goes before what the options say.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import NewType
 
@@ -14,7 +13,7 @@ ContentHash = NewType("ContentHash", str)
 Key = NewType("Key", str)
 """sha256 over a content hash and a recipe, 64 lower-case hex digits: names an entry."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HEX = frozenset("0123456789abcdef")
 
 
 def make_key(content_hash: ContentHash, recipe: Mapping[str, object]) -> Key:
@@ -32,7 +31,7 @@ def make_key(content_hash: ContentHash, recipe: Mapping[str, object]) -> Key:
 
 def is_sha256(text: object) -> bool:
     """Whether `text` is 64 lower-case hex digits."""
-    return isinstance(text, str) and _SHA256.fullmatch(text) is not None
+    return isinstance(text, str) and len(text) == 64 and _HEX.issuperset(text)
 
 
 def is_file_name(text: object) -> bool:

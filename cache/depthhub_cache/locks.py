@@ -109,8 +109,9 @@ def _lock(path: Path, kind: LockKind) -> BaseFileLock:
     disk.make_file(path)
     if kind == "soft":
         return SoftFileLock(str(path.with_suffix(_MARKER)))
-    # Given the mode that the file has, no version of filelock has another to force on it.
-    return FileLock(str(path), mode=stat.S_IMODE(path.stat().st_mode))
+    # Given the mode that the file has, no version of filelock has another to force on it; some refuse one that does not
+    # let its owner read and write.
+    return FileLock(str(path), mode=stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
 
 
 def _announce(holder: Path, tmp: Path) -> None:

@@ -1,7 +1,5 @@
 """The table of mounts as Linux writes it (proc(5), `/proc/<pid>/mountinfo`). Text in, facts out."""
 
-from __future__ import annotations
-
 import os
 import re
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Which process a staging directory or a lock belongs to, and whether that process is surely gone."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -12,14 +10,20 @@ from typing import NamedTuple
 
 from .processes import is_running, start_of
 
+_PROC = Path("/proc")
 _RANDOM = r"[0-9a-f]{8}"
 _TEXT = r"([A-Za-z0-9._]{1,40})-(\d{1,20})-(\d{1,20})"
+
+_OF_ITS_OWN = os.urandom(4).hex()
+"""Of this process and those it forks; in the place of what tells one host from another, where nothing does."""
 
 
 class Owner(NamedTuple):
     """A process, told apart from those of other machines and containers, and from later ones with the same pid.
 
-    host: host name and, on Linux, a digest of boot and pid namespace. started: in the system's own unit, 0: not known.
+    host: host name and, on Linux, a digest of boot and pid namespace; where the system does not tell them (no /proc),
+    a name of this process and those it forks, whom nobody else judges then. started: in the system's own unit, 0: not
+    known.
     """
 
     host: str
@@ -27,18 +31,18 @@ class Owner(NamedTuple):
     started: int
 
     @classmethod
-    def current(cls) -> Owner:
+    def current(cls) -> "Owner":
         """This process. Asked anew each time, so that a forked child is not its parent."""
         return cls(_host(), os.getpid(), start_of(os.getpid()) or 0)
 
     @classmethod
-    def parse(cls, text: str) -> Owner | None:
+    def parse(cls, text: str) -> "Owner | None":
         """The owner that `str` wrote; None where it did not."""
         found = re.fullmatch(_TEXT, text)
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
     @classmethod
-    def of_name(cls, name: str) -> Owner | None:
+    def of_name(cls, name: str) -> "Owner | None":
         """The owner in a name that `unique_name` gave; None for any other name."""
         text, _, random = name.rpartition("-")
         return cls.parse(text) if re.fullmatch(_RANDOM, random) else None
@@ -72,16 +76,16 @@ def host_name() -> str:
 
 
 def _host() -> str:
-    name = re.sub(r"[^A-Za-z0-9.]", "_", host_name())[:24] or "host"
+    letters = (letter if letter.isascii() and (letter.isalnum() or letter == ".") else "_" for letter in host_name())
+    name = "".join(letters)[:24] or "host"
     if sys.platform != "linux":
         return name
     # Cloned machines and containers share names, and would judge each other's pids. The boot tells machines apart,
     # the namespaces containers; what an earlier boot left waits for its age.
-    facts = []
-    with suppress(OSError):
-        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
-    with suppress(OSError):
-        facts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    try:
+        facts = [(_PROC / "sys/kernel/random/boot_id").read_text(), str((_PROC / "self/ns/pid").stat().st_ino)]
+    except OSError:
+        return f"{name}.{_OF_ITS_OWN}"
     with suppress(OSError):  # in another one the starts of processes are told by another clock
-        facts.append(str(Path("/proc/self/ns/time").stat().st_ino))
+        facts.append(str((_PROC / "self/ns/time").stat().st_ino))
     return f"{name}.{hashlib.sha256(' '.join(facts).encode()).hexdigest()[:8]}"

@@ -55,6 +55,7 @@ if sys.platform == "win32":
             _close(handle)
 
 else:
+    _PROC = Path("/proc")
 
     def is_running(pid: int) -> bool:
         if pid <= 0:  # to the system that is a group of processes, and nobody's own number
@@ -74,8 +75,10 @@ else:
         return int(fields[19]) if len(fields) > 19 else None
 
     def _status_of(pid: int) -> list[str]:
-        """The fields of /proc/<pid>/stat from the state on (proc(5)); empty where there is none."""
+        """The fields of /proc/<pid>/stat from the state on (proc(5)); empty where nothing tells of it."""
         with suppress(OSError):
-            text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+            if (_PROC / "self").readlink().name != str(os.getpid()):  # it has the pids of another namespace
+                return []
+            text = (_PROC / str(pid) / "stat").read_text(errors="replace")
             return text.rpartition(")")[2].split()  # the command before it may hold blanks and parentheses
         return []

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from . import disk
+from .dates import date_of
 from .errors import CacheError
 from .reading import children, is_folder, read_file
 from .sealed import seal, unseal
@@ -77,7 +78,7 @@ def set_aside_in(quarantine: Path) -> Iterator[SetAside]:
     """Everything in the quarantine, with its reason."""
     for path in all_set_aside(quarantine):
         with suppress(OSError):  # gone since
-            since = datetime.fromtimestamp(path.lstat().st_mtime, timezone.utc).isoformat(timespec="seconds")
+            since = date_of(path.lstat().st_mtime).isoformat(timespec="seconds")
             yield SetAside(path=path, bytes=disk.tree_size(path), since=since, reason=reason_of(path))
 
 

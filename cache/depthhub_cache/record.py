@@ -1,7 +1,5 @@
 """The record of an entry, `entry.json`: what was published, and whatever the publisher says about it. It is sealed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -48,7 +46,7 @@ class Record(NamedTuple):
         return seal(facts)
 
     @classmethod
-    def parse(cls, data: bytes) -> Record:
+    def parse(cls, data: bytes) -> "Record":
         """Raises ValueError, saying in words what is wrong, for anything but the bytes of a record."""
         facts = unseal(data, limit=LIMIT)
         schema = facts.get("schema")

@@ -55,6 +55,10 @@ class Store:
         self._lock_timeout = lock_timeout
         self._distrusted: set[tuple[Path, Identity | None]] = set()
 
+    def owns(self, path: Path) -> bool:
+        """Whether it lies in the own tier; another one's root may lie in its root."""
+        return path.is_relative_to(self.root / "v1")
+
     # entries
 
     def get(self, key: Key) -> Entry | None:
@@ -141,12 +145,22 @@ class Store:
             raise broken(folder, f"{made.weights} is not the file that its record describes")
         return self._publish(made, staging)
 
-    def remove(self, key: Key) -> int:
-        """Remove an entry, whole or broken; bytes freed, 0 where there was none. Who has it open keeps it."""
+    def remove(self, key: Key, *, force: bool = True) -> int:
+        """Remove an entry, whole or broken; bytes freed, 0 where there was none. Who has it open keeps it.
+
+        force: also one that is pinned or in use, be it since a moment ago; without, that is a CacheError.
+        """
+        from . import collection
         from .staging import fresh_path
 
-        taken = fresh_path(self._tmp)
-        return disk.delete_tree(taken) if disk.take_away(self._own.entry_folder(key), taken) else 0
+        folder, taken = self._own.entry_folder(key), fresh_path(self._tmp)
+        if force:
+            return collection.delete(self._own, "entry", key, taken) if disk.take_away(folder, taken) else 0
+        with self._lock(key, timeout=0):  # who misses what is put back in a moment waits for it
+            held = self.why_held(key) or collection.take_unless_held(self._own, "entry", key, folder, to=taken)
+            if held not in (None, collection.GONE):
+                raise CacheError(f"The entry {folder} is {held}.", path=folder)
+            return collection.delete(self._own, "entry", key, taken)
 
     def verify(self, entry: Entry | Key, *, deep: bool) -> None:
         """Raises BrokenEntryError that names what is wrong: quick by record, header and size, deep by every byte.
@@ -237,8 +251,9 @@ class Store:
     def last_use(self, key: Key) -> datetime:
         """When the entry `key` was used last, or was made, as far as it could be noted."""
         from . import collection
+        from .dates import date_of
 
-        return datetime.fromtimestamp(collection.last_use(self._own, key), timezone.utc)
+        return date_of(collection.last_use(self._own, key))
 
     def collect(self, budget: Budget, *, dry_run: bool = False, keep: Sequence[Key] = ()) -> Collected:
         """Remove rubbish, then what `budget` has no room for, the longest unused first; neither leased nor pinned.

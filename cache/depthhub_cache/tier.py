@@ -1,7 +1,5 @@
 """One root of a cache: where everything lies in it, and how it is read. Nothing here writes or takes a lock."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from depthhub_cache import owner, processes
 from depthhub_cache.collection import Budget
 from depthhub_cache.owner import Owner
 from depthhub_cache.store import Store
@@ -156,6 +158,58 @@ def test_a_pid_that_nobody_can_have_is_gone() -> None:
 @needs_fork
 def test_a_forked_child_is_not_its_parent() -> None:
     assert in_a_child(Owner.current) != Owner.current()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the name of the host is all there is")
+@pytest.mark.parametrize("there", [(), ("sys/kernel/random/boot_id",), ("self/ns/pid",)])
+def test_where_nothing_tells_one_host_from_another_nobody_judges_others(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...]
+) -> None:
+    """As in sandboxes without /proc, or with half of it: they may share their names, and not their pids."""
+    for name in there:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    code = """
+import sys
+from pathlib import Path
+from depthhub_cache import owner
+owner._PROC = Path(sys.argv[1])
+print(owner.Owner.current())
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True, check=True)
+    monkeypatch.setattr(owner, "_PROC", tmp_path)
+    theirs = Owner.parse(done.stdout.strip())
+    assert theirs is not None
+    assert not theirs.is_local()
+    assert not theirs.is_gone()  # here it is, and who runs elsewhere looks the same
+    left = _left_by(store, f"{theirs}-aaaaaaaa")
+    assert store.sweep() == 0
+    for path in (left / "part", left):
+        os.utime(path, (time.time() - 7.1 * 86400,) * 2)
+    assert store.sweep() == len(b"half")
+
+    mine = Owner.current()
+    assert mine.is_local()
+    assert not mine.is_gone()
+    assert in_a_child(Owner.current).is_gone()  # whom it has forked it knows
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no /proc")
+def test_what_is_told_of_the_pids_of_another_namespace_is_not_told_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a sandbox that has its own pids, and the /proc of what is around it."""
+    mine = tmp_path / str(os.getpid())
+    mine.mkdir()
+    (mine / "stat").write_text(f"{os.getpid()} (python) Z {' '.join(map(str, range(1, 50)))}")
+    monkeypatch.setattr(processes, "_PROC", tmp_path)
+    (tmp_path / "self").symlink_to(str(os.getpid()))
+    assert processes.start_of(os.getpid()) == 19
+    assert not processes.is_running(os.getpid())
+    (tmp_path / "self").unlink()
+    (tmp_path / "self").symlink_to("1")
+    assert processes.start_of(os.getpid()) is None
+    assert processes.is_running(os.getpid())
 
 
 @needs_fork

@@ -134,8 +134,10 @@ def test_the_mark_of_use_goes_with_the_entry_and_one_made_again_is_new(store: St
     use(store, "vits", days=100)
     assert freed(store.collect(Budget(max_age=90 * DAY))) == keys("vits")
     assert files_under(store.root / "v1" / "used") == {}
-    publish(store, "vits")
+    store.lease(publish(store, "vits")).release()
     assert store.collect(Budget(max_age=90 * DAY)).freed == ()
+    store.remove(key_of("vits"))
+    assert files_under(store.root / "v1" / "used") == {}
 
 
 def test_pinned_and_leased_stay_and_the_report_says_why(store: Store) -> None:
@@ -402,8 +404,9 @@ def test_what_is_freed_is_really_free(mount: Mount) -> None:
 def test_what_cannot_be_deleted_after_all_is_not_said_to_be_free(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, where somebody may have a file of it open; or on a disk that fails."""
     publish(store, "vits")
-    monkeypatch.setattr(disk.shutil, "rmtree", lambda path, ignore_errors: None)
-    collected = store.collect(NOTHING_STAYS)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.shutil, "rmtree", lambda path, ignore_errors: None)
+        collected = store.collect(NOTHING_STAYS)
     assert collected.freed_bytes == 0
     assert store.usage().bytes > 0
 

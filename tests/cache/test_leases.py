@@ -15,6 +15,7 @@ import pytest
 
 from depthhub_cache import disk
 from depthhub_cache.collection import Budget
+from depthhub_cache.errors import CacheError
 from depthhub_cache.leases import Lease, holders
 from depthhub_cache.owner import Owner
 from depthhub_cache.store import Store
@@ -333,3 +334,44 @@ def test_an_entry_that_is_leased_while_it_is_being_removed_goes_back(
     store.verify(entry, deep=True)
     assert files_under(store.root / "v1" / "tmp") == {}
     leases[0].release()
+
+
+@pytest.mark.parametrize("held", ["pinned", "in use by process"])
+def test_what_is_held_is_removed_by_force_alone(store: Store, held: str) -> None:
+    entry = publish(store, "vits")
+    lease = _held(store, held)
+    with pytest.raises(CacheError, match=f"is {held}"):
+        store.remove(KEY, force=False)
+    store.verify(entry, deep=True)
+    lease.release()
+    store.unpin(KEY)
+    assert store.remove(KEY, force=False) > len(weights_of("vits"))
+    assert store.remove(KEY, force=False) == 0
+    publish(store, "vits")
+    _held(store, held)
+    assert store.remove(KEY) > len(weights_of("vits"))
+
+
+@pytest.mark.parametrize("held", ["pinned", "in use by process"])
+def test_an_entry_that_is_held_while_it_is_being_removed_goes_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    entry = publish(store, "vits")
+    take_away = disk.take_away
+
+    def while_another_comes(path: Path, to: Path) -> bool:
+        _held(store, held)
+        return take_away(path, to)
+
+    monkeypatch.setattr(disk, "take_away", while_another_comes)
+    with pytest.raises(CacheError, match=f"is {held}"):
+        store.remove(KEY, force=False)
+    store.verify(entry, deep=True)
+    assert files_under(store.root / "v1" / "tmp") == {}
+
+
+def _held(store: Store, held: str) -> Lease:
+    if held != "pinned":
+        return store.lease(KEY)
+    store.pin(KEY)
+    return Lease(None)

@@ -50,6 +50,20 @@ def test_who_waits_is_told_for_whom_and_goes_on_without_in_the_end(store: Store)
     assert store.get(KEY) is not None
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o666])
+def test_no_mode_that_a_lock_can_have_is_an_error(store: Store, mode: int) -> None:
+    """As in a cache that somebody made read-only with chmod, or with a strange umask."""
+    with store.lock(KEY):
+        pass
+    [path] = (store.root / "v1" / "locks").glob("*.lock")
+    path.chmod(mode)
+    with Store(store.root, lock_timeout=0.1).lock(KEY):
+        publish(store, "vits")
+    path.chmod(0o644)
+    with store.lock(KEY) as held:
+        assert held
+
+
 def test_the_lock_of_a_killed_process_is_free(store: Store) -> None:
     process = worker("hold", store.root, "vits")
     assert first_word_of(process) == "held"

@@ -8,13 +8,16 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from depthhub.testing import Fault, LocalHub
-from depthhub_cache.identity import ContentHash, make_key
+from depthhub_cache import disk
+from depthhub_cache.identity import ContentHash, Key, make_key
 from depthhub_cache.store import Store
 
 from ..cache.children import in_a_child, needs_fork
@@ -529,6 +532,38 @@ def test_a_pin_that_cannot_be_written_is_code_8(depthhub, weights, cache):
     assert "is in the way and is not a folder" in outcome.err
 
 
+def test_a_pin_that_came_too_late_says_so(depthhub, pulled, cache, monkeypatch):
+    pin = Store.pin
+
+    def as_it_is_removed(store: Store, key: Key) -> None:
+        store.remove(key)
+        pin(store, key)
+
+    monkeypatch.setattr(Store, "pin", as_it_is_removed)
+    outcome = depthhub("cache", "pin", pulled)
+    assert outcome.code == 3
+    assert f"The entry {pulled[:12]} is not in the cache any more" in outcome.err
+    assert Store(cache).is_pinned(pulled)
+
+
+def test_a_pin_waits_for_what_is_put_back(depthhub, pulled, weights, tmp_path, monkeypatch):
+    pin = Store.pin
+
+    def as_it_is_out_of_its_place(store: Store, key: Key) -> None:
+        weights.parent.rename(tmp_path / "away")
+        pin(store, key)
+
+    @contextmanager
+    def put_back(store: Store, key: Key) -> Iterator[bool]:
+        (tmp_path / "away").rename(weights.parent)
+        yield True
+
+    monkeypatch.setattr(Store, "pin", as_it_is_out_of_its_place)
+    monkeypatch.setattr(Store, "lock", put_back)
+    assert depthhub("cache", "pin", pulled).code == 0
+    assert weights.exists()
+
+
 # info
 
 
@@ -599,6 +634,21 @@ def test_remove_asks_for_force_where_a_process_has_an_entry_open(depthhub, pulle
     assert "is in use by process" in depthhub("cache", "remove", pulled).err
     lease.release()
     assert depthhub("cache", "remove", pulled).code == 0
+
+
+def test_remove_leaves_what_is_pinned_meanwhile_and_its_pin(depthhub, pulled, cache, monkeypatch):
+    take_away = disk.take_away
+
+    def while_another_pins_it(path: Path, to: Path) -> bool:
+        Store(cache).pin(pulled)
+        return take_away(path, to)
+
+    monkeypatch.setattr(disk, "take_away", while_another_pins_it)
+    refused = depthhub("cache", "remove", pulled)
+    assert refused.code == 8
+    assert "is pinned" in refused.err
+    assert Store(cache).is_pinned(pulled)
+    assert Store(cache).get(pulled) is not None
 
 
 def test_remove_says_that_a_tier_below_is_only_read(depthhub, pulled, cache, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +19,8 @@ from .place import NotThere, Pieces, TakenMeanwhile, Trouble
 from .reasons import reason_of
 
 _PIECE = 4 << 20
-_ABANDONED = 24 * 3600.0  # seconds after which nobody writes any more
+_ABANDONED = 24 * 3600.0  # seconds after which nobody elsewhere writes any more
+_PART = re.compile(r"[0-9a-f]{64}\.[a-z]+\.(.+)\.part")
 
 
 class Folder:
@@ -52,7 +54,7 @@ class Folder:
         target = self._root / name
         part = self._root / f"{name}.{Owner.current().unique_name()}.part"
         try:
-            self._sweep(name)
+            self._sweep()
             yield from self._write(part, pieces)
             if not over and os.path.lexists(target):
                 raise TakenMeanwhile
@@ -77,15 +79,20 @@ class Folder:
         finally:
             staged.close()
 
-    def _sweep(self, name: str) -> None:
-        """Remove what killed processes have left of the same object."""
+    def _sweep(self) -> None:
+        """Remove what killed processes have left, of any object: at once where they are surely gone, else by age."""
         for path in children(self._root):
-            if path.name.startswith(f"{name}.") and path.name.endswith(".part"):
-                with suppress(OSError, CacheError):
-                    if time.time() - path.stat().st_mtime > _ABANDONED:
-                        disk.remove_file(path)
+            found = _PART.fullmatch(path.name)
+            owner = Owner.of_name(found[1]) if found else None
+            with suppress(OSError, CacheError):
+                if owner is not None and (owner.is_gone() if owner.is_local() else _is_old(path)):
+                    disk.remove_file(path)
 
     def _require_root(self) -> None:
         """A folder that is not mounted has nothing in it, and is no place to put anything into."""
         if not self._root.is_dir():
             raise Trouble("there is no such folder", "Mount it, or make it.")
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > _ABANDONED

@@ -12,7 +12,7 @@ from depthhub_cache.store import Entry, Store
 LARGE = 36_000_000
 """Bytes of weights that are sent in more pieces than are read ahead: what happens at the first meets the last."""
 
-LIMITS = {"connect_timeout": 3.0, "stall_timeout": 2.0, "total_timeout": 20.0}
+LIMITS = {"connect_timeout": 10.0, "stall_timeout": 6.0, "total_timeout": 40.0}
 
 
 class Shelf(Protocol):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from depthhub_cache.errors import RemoteError
+from depthhub_cache.owner import Owner
 from depthhub_cache.store import Store
 
 from ..children import in_a_child, needs_fork
@@ -95,3 +96,20 @@ def test_what_killed_processes_have_left_goes_when_it_is_old(folder: FolderShelf
     assert sorted(folder.names()) == sorted(
         [record_name(entry), weights_name(entry), young.name, "of somebody else.part"]
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pids of another kind")
+def test_what_processes_have_left_that_are_surely_gone_goes_with_the_next_push_of_anything(
+    folder: FolderShelf, store: Store
+) -> None:
+    entry, mine = publish(store, "vits"), Owner.current()
+    killed, alive = (
+        folder.folder / f"{weights_name(publish(store, 'vitb'))}.{owner.unique_name()}.part"
+        for owner in (mine._replace(pid=2**22 + 1), mine)
+    )
+    for part in (killed, alive):
+        part.write_bytes(b"half")
+        os.utime(part, (0, time.time() - 25 * 3600))
+    killed.touch()
+    remote_at(folder.url).push(entry)
+    assert sorted(folder.names()) == sorted([record_name(entry), weights_name(entry), alive.name])

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
             _require_free(key, store, force=args.force)
             entry = store.get(key)
             size = entry.record.weights_size if entry else None
-            freed = 0 if args.dry_run else store.remove(key)
-            if not args.dry_run:
+            freed = 0 if args.dry_run else store.remove(key, force=args.force)
+            if args.force and not args.dry_run:
                 store.unpin(key)
         except DepthHubError as error:
             codes.append(console.failure(error))
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
 def _require_free(key: Key, store: Store, *, force: bool) -> None:
     """Raises CacheError where the entry is not ours to remove, or is held and nobody said --force."""
     folder = store.folder_of(key)
-    if not folder.is_relative_to(store.root / "v1"):
+    if not store.owns(folder):
         raise CacheError(f"The entry {folder} lies in a tier that is only read; it is not removed.", path=folder)
     held = None if force else store.why_held(key)
     if held is not None:
