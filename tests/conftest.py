@@ -44,14 +44,14 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a small file system of its own: `mount("size=1m")`. Needs the rights for it."""
+def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mounts a small file system of its own: `mount("size=1m")`, in memory if no `kind` is said. Needs the rights."""
     mounted: list[Path] = []
 
-    def make(options: str) -> Path:
+    def make(options: str, kind: str = "tmpfs", device: str = "depthhub-test") -> Path:
         folder = tmp_path / f"mount{len(mounted)}"
         folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "depthhub-test", str(folder)]
+        command = ["mount", "-t", kind, "-o", options, device, str(folder)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError:

@@ -32,6 +32,18 @@ def test_the_environment_is_read_at_each_call_not_at_import(monkeypatch: pytest.
     assert Settings.resolve().endpoint == "http://two"
 
 
+NO_ADDRESSES = [
+    *("hub.example", "ftp://hub.example", "http://", "http://[::1", "http://h/\udcff", "http://h/{x}"),
+    *("http://h:80800", "http://h:x", "http://h:0", "http://a..b", f"http://{'a' * 64}"),
+]
+
+
+@pytest.mark.parametrize("text", NO_ADDRESSES)
+def test_an_endpoint_that_is_no_address_is_refused_by_name(text: str) -> None:
+    with pytest.raises(SettingsError, match="HF_ENDPOINT"):
+        Settings.resolve(env={"HF_ENDPOINT": text})
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", ""])
 def test_a_limit_that_is_no_time_is_refused_by_name(text: str) -> None:
     with pytest.raises(SettingsError, match="DEPTHHUB_STALL_TIMEOUT"):

@@ -18,10 +18,11 @@ from depthhub_cache.store import Store
 
 from .errors import NotFoundError
 from .progress import Progress, Report, Stage, silent
+from .steps.hub_file import FOUND
 from .steps.located import HubCheckpoint
 from .whole_file import whole_file
 
-_OF_THE_HUB = "hub:"
+_OF_THE_HUB = ("hub:", f"{FOUND}hub:")
 """How the names of those refs begin that mean the same on every machine; of a `file:` only its own machine knows."""
 
 _SIZE_LIMIT = 1 << 60

@@ -40,6 +40,7 @@ def convert_file(
     from .checkpoint.convert import convert
     from .checkpoint.converted import write_converted
     from .checkpoint.reading import read_checkpoint
+    from .steps.make import require_described
 
     request = Request.parse(Path(path), family=family, max_depth=max_depth, dtype=dtype, progress=progress)
     catalog = Catalog.known(request.settings.catalog)
@@ -51,7 +52,9 @@ def convert_file(
         raise OptionError(f"{out} is the checkpoint itself. Name another file to write.", option="out", value=out)
     with OpenCheckpoint(located.file) as opened:
         require_unchanged(opened, located.settled.fingerprint)
-        converted = convert(read_checkpoint(opened), recipe)
+        checkpoint = read_checkpoint(opened)
+        converted = convert(checkpoint, recipe)
+        require_described(opened, checkpoint, converted, located)
         with whole_file(out, replace=replace) as staged:
             write_converted(
                 staged.write,

@@ -101,12 +101,14 @@ def cached_file(repo_id: str, filename: str, *, repo_type: RepoType, revision: s
     """The file in the Hub's own cache on this machine, unverified, without any request; None if it is not there."""
     try:
         found = try_to_load_from_cache(repo_id, filename, revision=revision, repo_type=repo_type)
-    except OSError as error:  # somebody else's cache, or a broken one: it only would have saved a download
+    except (OSError, ValueError) as error:  # somebody else's cache, or a broken one: it only would save a download
         log.debug("the Hub's own cache cannot be read: %s", error)
         return None
     if not isinstance(found, str):
         return None
     commit = Path(found).parents[len(PurePosixPath(filename).parts) - 1].name
+    if is_commit(revision) and commit != revision:  # a branch may be called so
+        return None
     blob = Path(found).resolve()
     digest = blob.name if blob.parent.name == "blobs" and _DIGEST.fullmatch(blob.name) else None
     return CachedFile(path=Path(found), commit=commit, digest=digest)

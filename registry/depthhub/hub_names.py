@@ -16,6 +16,7 @@ DEFAULT_REVISION = "main"
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 """How a file of weights ends, in lower case."""
 
+_HEX = frozenset("0123456789abcdef")
 _REPO_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _REVISION = r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*"
 _MAX_REVISION = 200
@@ -79,7 +80,7 @@ def _component_problem(part: str) -> str | None:
 
 def is_commit(revision: str) -> bool:
     """Whether `revision` is a whole commit id: 40 hex digits in lower case."""
-    return re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+    return len(revision) == 40 and _HEX.issuperset(revision)
 
 
 def revision_problem(revision: str) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from depthhub_cache.identity import ContentHash
 
 from .catalog import Catalog
-from .checkpoint.containers import OpenCheckpoint
+from .checkpoint.containers import OpenCheckpoint, held
 from .checkpoint.hints import guess_from_file_name
 from .checkpoint.layouts import Layout
 from .checkpoint.shapes import Sizes
@@ -55,7 +55,8 @@ def identify(path: str | os.PathLike[str], *, progress: Report | None = None) ->
     Raises NotFoundError, CheckpointError for a file that is no checkpoint, UnsafeCheckpointError for one that holds
     more than tensors, UnknownKeysError for one whose tensors are not those of one model.
     """
-    with OpenCheckpoint(Path(path).absolute()) as opened:
+    path = Path(path).absolute()
+    with held(path.parent) as folder, OpenCheckpoint(path, folder) as opened:
         return _identified(opened, progress or silent)
 
 
@@ -72,7 +73,7 @@ def _identified(opened: OpenCheckpoint, report: Report) -> Identification:
         sizes = sizes_of(checkpoint)
     except UnsupportedModelError as error:
         unsupported = error.reason
-    stated = stated_by(opened, path.parent) if unsupported is None else None
+    stated = stated_by(opened) if unsupported is None else None
     build = (entry.build if entry else None) or (stated.build if stated else None)
     told = build is not None or unsupported is not None
     return Identification(

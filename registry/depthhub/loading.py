@@ -4,8 +4,6 @@ A hit opens and maps one file: no lock, no write, no network, and no import of t
 `prewarming.py` tells the same story of many sources, without its last step.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os
@@ -43,8 +41,8 @@ def from_pretrained(
     source: SourceLike,
     *,
     revision: str | None = None,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype | str | None = None,
+    device: "torch.device | str" = "cpu",
+    dtype: "torch.dtype | str | None" = None,
     family: str | None = None,
     max_depth: float | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -54,7 +52,7 @@ def from_pretrained(
     refresh: bool = False,
     verify: bool = False,
     progress: Report | None = None,
-) -> DepthModel:
+) -> "DepthModel":
     """A ready Depth-Anything model, in eval mode.
 
     source: a catalog name (`vitl`), `owner/repo[/file][@revision]`, `hf://...`, or a local path.
@@ -67,7 +65,7 @@ def from_pretrained(
     token: for gated or private repositories; None leaves it to the Hub's client. offline: use no network.
     lockfile: nothing is loaded but what is written there, to the byte (else `DEPTHHUB_LOCKFILE`).
     refresh: ask the Hub again what a branch or tag points to.
-    verify: read every byte of an entry that was there; the quick check, of all but the numbers, is always done.
+    verify: read every byte of the entry before it is used; the quick check, of all but the numbers, is always done.
     progress: called with `depthhub.progress.Progress`.
 
     Raises a DepthHubError that says what was asked, what was found and what to do next.
@@ -154,7 +152,7 @@ def _recipe_of(content_hash: ContentHash, located: Located, request: Request) ->
     return decide(request, located, content_hash)
 
 
-def _opened(request: Request, store: Store, device: str) -> DepthModel:
+def _opened(request: Request, store: Store, device: str) -> "DepthModel":
     """The model of the entry that was asked for. What is damaged is set aside, and made again."""
     from .steps.build import build, should_map
 

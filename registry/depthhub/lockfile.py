@@ -16,7 +16,7 @@ from depthhub_cache.identity import ContentHash, Key, is_sha256, make_key
 
 from . import source as grammar
 from .catalog import Catalog
-from .catalog.fields import Fields, a_count, a_list, a_text, an_object, matching, one_of, read_json, satisfying, without
+from .catalog.fields import Fields, a_count, a_list, a_text, an_object, one_of, read_json, satisfying, without
 from .checkpoint.recipe import Recipe
 from .errors import LockfileError, NotLockedError
 from .hub_names import DEFAULT_REVISION, RepoType, file_path_problem, is_commit, is_licence, repo_id_problem
@@ -103,8 +103,9 @@ class Lockfile(NamedTuple):
                 source=str(source),
                 path=self.path,
             )
-        as_written = [model for model in meant if model.source == lockable(source, catalog)]
-        files = {(model.commit, model.filename): f"{model.repo_id}/{model.filename}" for model in as_written or meant}
+        meant = [model for model in meant if model.source == lockable(source, catalog)] or meant
+        meant = [model for model in meant if model.recipe.dtype == dtype] or meant
+        files = {(model.commit, model.filename): f"{model.repo_id}/{model.filename}" for model in meant}
         if len(files) > 1:
             raise NotLockedError(
                 f"{source} may mean several files of the lockfile {self.path}: {', '.join(sorted(files.values()))}. "
@@ -112,7 +113,7 @@ class Lockfile(NamedTuple):
                 source=str(source),
                 path=self.path,
             )
-        return next((model for model in as_written or meant if model.recipe.dtype == dtype), (as_written or meant)[0])
+        return meant[0]
 
     def by_key(self, key: Key) -> LockedModel | None:
         return next((model for model in self.models if model.key == key), None)
@@ -141,9 +142,10 @@ def _means(source: Source, model: LockedModel, catalog: Catalog) -> bool:
         return _canonical(source, catalog) == _canonical(grammar.parse(model.source), catalog)
     if not isinstance(source, HubFile) or (source.repo_type, source.repo_id) != (model.repo_type, model.repo_id):
         return False
-    if source.filename not in (None, model.filename):
-        return False
     locked = grammar.parse(model.source)
+    is_whole = isinstance(locked, HubFile) and locked.filename is None  # the repository, whose file was chosen then
+    if source.filename != model.filename and not (source.filename is None and is_whole):
+        return False
     at_its_branch = isinstance(locked, HubFile) and (source.revision or DEFAULT_REVISION) == locked.revision
     return at_its_branch or source.revision == model.commit
 
@@ -194,7 +196,7 @@ def _bytes(value: object) -> int:
 
 
 _digest = satisfying(is_sha256, "64 hex digits in lower case")
-_commit = matching(r"[0-9a-f]{40}", "40 hex digits in lower case")
+_commit = satisfying(is_commit, "40 hex digits in lower case")
 
 
 def _model(fields: _Fields) -> LockedModel:

@@ -85,8 +85,9 @@ def update(path: str | os.PathLike[str], sources: Collection[str], **where: Any)
             source=min(missing),
             path=locked.path,
         )
-    models = [_locked(_again(model, where)) if model.source in chosen else model for model in locked.models]
-    return _written(locked.path, models)
+    made = [_locked(_again(model, where)) for model in locked.models if model.source in chosen]
+    kept = Lockfile.read(locked.path).models  # as it is now: others may have changed it meanwhile
+    return _written(locked.path, [*made, *(model for model in kept if model.source not in chosen)])
 
 
 def check(path: str | os.PathLike[str], **where: Any) -> tuple[Lockfile, tuple[Stale, ...]]:
@@ -111,8 +112,12 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def _written(out: Path, models: Iterable[LockedModel]) -> Lockfile:
-    made = Lockfile.of(out, models)
-    with whole_file(out, replace=True) as staged:
+    made, file = Lockfile.of(out, models), Path(os.path.realpath(out))  # a link stays, and leads to the new one
+    if file.exists() and not file.is_file():
+        raise OptionError(
+            f"{out} is there and is no file; choose another place for the lockfile.", option="out", value=str(out)
+        )
+    with whole_file(file, replace=True) as staged:
         staged.write(made.to_bytes())
     return made
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -124,15 +126,19 @@ def outcomes(requests: Sequence[Request]) -> Iterator[tuple[int, Prewarmed | Dep
         from .steps.from_remote import require_writable
 
         require_writable(settings)
-    return side_by_side(_prewarm, requests)
+    return _leased_until_all_are_there(requests)
+
+
+def _leased_until_all_are_there(requests: Sequence[Request]) -> Iterator[tuple[int, Prewarmed | DepthHubError]]:
+    """Else a standing budget that has no room for all would take the first ones away again."""
+    with ExitStack() as leases:
+        yield from side_by_side(partial(_prewarm, leases=leases), requests)
 
 
 def side_by_side(
     work: Callable[[Request], Outcome], requests: Sequence[Request]
 ) -> Iterator[tuple[int, Outcome | DepthHubError]]:
     """What `work` makes of each request, or its error, by its place, as it becomes known; a few at the same time."""
-    from concurrent.futures import ThreadPoolExecutor, as_completed
-
     stopped = threading.Event()
 
     def outcome(request: Request) -> Outcome | DepthHubError:
@@ -140,6 +146,11 @@ def side_by_side(
             return work(request._replace(report=_stopping(request.report, stopped)))
         except DepthHubError as error:
             return error
+
+    if len(requests) == 1:  # to find what is there takes less than a thread does to begin
+        yield 0, outcome(requests[0])
+        return
+    from concurrent.futures import ThreadPoolExecutor, as_completed
 
     pool = ThreadPoolExecutor(SIDE_BY_SIDE, "depthhub-prewarm")
     try:
@@ -164,10 +175,10 @@ class _Stopped(BaseException):
     """Ends a call whose outcome nobody waits for any more."""
 
 
-def _prewarm(request: Request) -> Prewarmed:
+def _prewarm(request: Request, leases: ExitStack) -> Prewarmed:
     entry, located, lease, cached = ensure_entry(request, request.settings.open_store())
-    with lease:
-        pushed = _push(entry, request) if request.settings.push else None
+    leases.enter_context(lease)
+    pushed = _push(entry, request) if request.settings.push else None
     return Prewarmed(
         source=str(request.source),
         key=entry.key,

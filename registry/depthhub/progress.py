@@ -1,7 +1,5 @@
 """What a long call tells its caller while it works."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 

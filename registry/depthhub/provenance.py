@@ -1,20 +1,16 @@
 """Where a model's weights came from: the typed view of an entry's record."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
+from depthhub_cache.entry import Entry
 from depthhub_cache.identity import ContentHash, Key, is_sha256
+from depthhub_cache.record import Record
 
 from .checkpoint.recipe import Recipe
 from .errors import BrokenEntryError
 from .hub_names import RepoType, file_path_problem, repo_id_problem, revision_problem
-
-if TYPE_CHECKING:
-    from depthhub_cache.entry import Entry
-    from depthhub_cache.record import Record
 
 
 class Provenance(NamedTuple):
@@ -42,7 +38,7 @@ class Provenance(NamedTuple):
     made_at: str
 
     @classmethod
-    def of(cls, entry: Entry) -> Provenance:
+    def of(cls, entry: Entry) -> "Provenance":
         """Raises BrokenEntryError where the record lacks something, or says what cannot be.
 
         A record may have come with a bundle: it is believed no further than this. What it has besides is ignored.

@@ -1,7 +1,5 @@
 """One object for everything that the environment or a caller may set, read when a call begins, never at import."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -73,7 +71,7 @@ class Settings(NamedTuple):
         offline: bool | None = None,
         lockfile: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] = os.environ,
-    ) -> Settings:
+    ) -> "Settings":
         """The caller's word first, then the environment, then the default. Raises SettingsError on a bad value.
 
         cache_dir: one root as a path, or roots as a text, separated as in PATH; an empty first one is the default.
@@ -166,7 +164,9 @@ def _is_portable(text: str) -> bool:
 def _endpoint(text: str) -> str:
     try:
         parts = urlsplit(text.strip())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        labels = (parts.hostname or "").split(".")
+        usable = parts.scheme in ("http", "https") and all(0 < len(label) < 64 for label in labels)
+        usable = usable and text.isascii() and not {*"{}"} & {*text} and parts.port != 0
     except ValueError:
         usable = False
     if not usable:

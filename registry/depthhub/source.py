@@ -16,8 +16,6 @@ r"""What a user may write for a source, and what it means. Text only: no network
 So `a/b/c.pth` is on the Hub and `./a/b/c.pth` is here. `str(source)` is a text that parses back to an equal source.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
@@ -61,7 +59,7 @@ class LocalFile(NamedTuple):
 
     def __str__(self) -> str:
         text = self.path.as_posix()
-        return text if re.match(_LOCAL_PREFIX, text) else f"./{text}"
+        return text if _is_path(text) else f"./{text}"
 
 
 Source = CatalogName | HubFile | LocalFile
@@ -86,7 +84,7 @@ def parse(source: str | os.PathLike[str], *, revision: str | None = None) -> Sou
 _SCHEME = "hf://"
 _MAX_TEXT = 4096
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
-_LOCAL_PREFIX = r"\.{0,2}/|\.{0,2}\\|[A-Za-z]:[/\\]"
+_PATHS = tuple(f"{dots}{slash}" for dots in ("", ".", "..") for slash in "/\\")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _SPECIAL_REVISION = r"refs/(?:pr|convert)/[^/]+"
 _NOT_OWNERS = ("models", "datasets", "buckets", "kernels")
@@ -94,12 +92,18 @@ _HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _FILE_ROUTES = ("resolve", "blob", "raw", "tree", "blame")
 
 
+def _is_path(text: str) -> bool:
+    """Whether it begins as a path does, also as one of Windows with its drive, and no name or Hub file."""
+    has_drive = text[:1].isascii() and text[:1].isalpha() and text[1:3] in (":/", ":\\")
+    return text.startswith(_PATHS) or has_drive
+
+
 def _parse_text(text: str) -> Source:
     if text.startswith(_SCHEME):
         return _hub_uri(text)
     if text.startswith("~"):
         return LocalFile(Path(os.path.expanduser(text)))  # noqa: PTH111  # Path.expanduser raises where HOME is missing
-    if re.match(_LOCAL_PREFIX, text):
+    if _is_path(text):
         return LocalFile(Path(text))
     if "://" in text:
         _refuse_url(text)
@@ -183,9 +187,9 @@ def _refuse_what_no_source_holds(text: str) -> None:
         _refuse(text, "it is empty")
     if len(text) > _MAX_TEXT:
         _refuse(text, f"it is longer than {_MAX_TEXT} characters")
-    if re.search(_CONTROL, text):
-        _refuse(text, "it holds control characters")
     if not text.isprintable():
+        if re.search(_CONTROL, text):
+            _refuse(text, "it holds control characters")
         try:
             os.fsencode(text)
         except UnicodeEncodeError:  # half a surrogate pair: no file of any system is called that

@@ -40,6 +40,7 @@ class Cost(NamedTuple):
 
 
 def main() -> None:
+    sys.dont_write_bytecode = False  # as that of anything installed, it is cached
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = make_checkpoint(Path(folder) / "tiny.pth", encoder="tiny")
         load = {"family": "v2", "cache_dir": Path(folder) / "cache"}

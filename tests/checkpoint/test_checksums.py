@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -81,3 +83,15 @@ def test_they_are_compared_beside_the_hash_and_once(tmp_path: Path, tiny: Path) 
     for path, right in ((tiny, True), (other, False), (damaged, False)):
         with OpenCheckpoint(path) as opened:
             assert are_right(opened) is right, "what has none is not right either"
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="not compared beside the hash there")
+def test_beside_the_hash_nothing_is_mapped(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cuts the file short meanwhile would end the process."""
+
+    def mapping(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("mapped")
+
+    monkeypatch.setattr("mmap.mmap", mapping)
+    with OpenCheckpoint(tiny) as opened:
+        assert are_right(opened)

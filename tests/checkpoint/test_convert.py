@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,14 +107,41 @@ def test_weights_that_were_never_written_are_refused(tmp_path: Path, container: 
     else:
         start = 8 + int.from_bytes(path.read_bytes()[:8], "little")
         path.write_bytes(path.read_bytes()[:start] + bytes(path.stat().st_size - start))
-    with pytest.raises(CheckpointError, match=r"all numbers of its 183 tensors are 0: .* Save it again without"):
+    with pytest.raises(CheckpointError, match=r"numbers of 67 of its 67 matrices are 0 \(.*Download or copy it again"):
         converted_bytes(path)
 
 
+def hardly_written(number: float, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """All zeros, but for the last number of every matrix."""
+    state = {key: torch.zeros_like(tensor) for key, tensor in state_dict(golden_shapes("v2-tiny"), dtype).items()}
+    for tensor in state.values():
+        if tensor.dim() > 1:
+            tensor.view(-1)[-1] = number
+    return state
+
+
 @pytest.mark.parametrize("number", [1e-45, -1e-45, float("nan")])
-def test_one_number_is_enough_of_a_model(number: float) -> None:
-    state = {key: torch.zeros_like(tensor) for key, tensor in state_dict(golden_shapes("v2-tiny")).items()}
-    state["depth_head.scratch.output_conv2.2.bias"][0] = number
+def test_one_number_is_enough_of_a_matrix(number: float) -> None:
+    assert convert(in_memory(hardly_written(number)), V2).config.width == 128
+
+
+@pytest.mark.parametrize("layout", ["original", "transformers"])
+def test_a_matrix_that_was_never_written_is_named(tmp_path: Path, layout: str) -> None:
+    """The rest of it is there, as after a download into a file that had its size from the first."""
+    checkpoint = read(make_checkpoint(tmp_path / "weights.safetensors", layout=layout))  # type: ignore[arg-type]
+    name = {
+        "original": "pretrained.blocks.3.attn.qkv.weight",
+        "transformers": "backbone.encoder.layer.3.attention.attention.value.weight",
+    }[layout]
+    blank = replace(checkpoint, tensors={**checkpoint.tensors, name: torch.zeros_like(checkpoint.tensors[name])})
+    with pytest.raises(CheckpointError, match=r"1 of its \d+ matrices are 0 \(pretrained.blocks.3.attn.qkv.weight\)"):
+        convert(blank, V2)
+
+
+def test_what_takes_no_part_in_a_model_may_be_zero() -> None:
+    state = hardly_written(1)
+    for name in ("pretrained.mask_token", "depth_head.scratch.refinenet4.resConfUnit1.conv1.weight"):
+        state[name].zero_()
     assert convert(in_memory(state), V2).config.width == 128
 
 
@@ -331,7 +359,7 @@ def test_a_sign_that_a_view_left_for_later_is_not_lost(tmp_path: Path, dtype: Dt
 def test_a_cast_that_would_make_a_number_infinite_is_refused_by_the_tensors_name(
     tmp_path: Path, stored: torch.dtype, dtype: str
 ) -> None:
-    tensors = {key: torch.zeros_like(t) for key, t in state_dict(golden_shapes("v2-tiny"), stored).items()}
+    tensors = hardly_written(1, stored)
     bias = "pretrained.blocks.3.attn.proj.bias"
     largest = torch.finfo(getattr(torch, dtype)).max
     tensors[bias][:] = torch.tensor([largest, -largest]).repeat(64)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depthhub.checkpoint.header import ConvertedHeader
-from depthhub.checkpoint.hints import build_from_config_json, contradiction, guess_from_file_name
+from depthhub.checkpoint.hints import (
+    build_from_config_json,
+    contradiction,
+    guess_from_file_name,
+    is_of_another_model,
+)
 from depthhub.checkpoint.recipe import Recipe
+from depthhub.checkpoint.shapes import describe
 from depthhub.model.config import Build
 from depthhub.testing.layouts import transformers_config
 
-from .states import transformers_port
+from .states import golden_shapes, transformers_port
 from .test_shapes import TINY
 
 
@@ -55,6 +62,12 @@ def test_stage_names_serve_where_indices_are_left_out() -> None:
         {"depth_estimation_type": "metric", "max_depth": -1},
         {"depth_estimation_type": "metric", "max_depth": "deep"},
         {"depth_estimation_type": "stereo"},
+        {"depth_estimation_type": "relative", "max_depth": 80},
+        {"depth_estimation_type": "relative", "max_depth": "1"},
+        {"backbone": "facebook/dinov2-small"},
+        {"use_timm_backbone": True},
+        {"backbone_config": {"out_indices": [3, 6, 9, 12], "out_features": ["stage1", "stage2", "stage3", "stage4"]}},
+        {"backbone_config": {"out_indices": [3, 6, 9, 12], "out_features": 4}},
         {"depth_estimation_type": "metric", "max_depth": True},
         {"depth_estimation_type": "metric", "max_depth": float("inf")},
         {"depth_estimation_type": "metric", "max_depth": 10**400},
@@ -72,6 +85,24 @@ def test_stage_names_serve_where_indices_are_left_out() -> None:
 )
 def test_a_config_that_does_not_decide_states_nothing(change: dict[str, object]) -> None:
     assert build_from_config_json({**transformers_config("vits"), **change}) is None
+
+
+@pytest.mark.parametrize("max_depth", [None, 0, 1, 1.0])
+def test_a_relative_depth_that_is_multiplied_by_nothing_is_stated(max_depth: float | None) -> None:
+    assert build_from_config_json({**transformers_config("vits"), "max_depth": max_depth}) == Build("v2")
+    config = {**transformers_config("vits"), "max_depth": max_depth}
+    del config["depth_estimation_type"]
+    assert build_from_config_json(config) == Build("v2")
+    assert build_from_config_json({**config, "max_depth": 80}) is None
+
+
+def test_a_config_of_transformers_that_no_build_expresses_is_of_another_model() -> None:
+    config = transformers_config("vits")
+    assert not is_of_another_model(config)
+    assert is_of_another_model({**config, "head_in_index": 2})
+    assert is_of_another_model({"model_type": "zoedepth"})
+    assert not is_of_another_model({"encoder": "vits", "features": 64, "out_channels": []}), "it says nothing"
+    assert not is_of_another_model({})
 
 
 def test_the_authors_own_config_states_v1_by_an_argument_that_only_v1_has() -> None:
@@ -164,20 +195,57 @@ def test_another_encoder_than_dinov2_states_nothing(detail: dict[str, object]) -
     assert build_from_config_json(config) is not None, "left out, it is the default"
 
 
-SMALL = replace(TINY, width=384, blocks=12, heads=6)
-LARGE = replace(TINY, width=1024, blocks=24, heads=16)
+SMALL, LARGE, SWIGLU = (
+    describe(golden_shapes(name), path=Path(name)) for name in ("v2-vits", "v2-vitl", "v2-tiny-swiglu")
+)
 
 
 def test_a_config_of_another_size_than_the_weights_is_told_in_words() -> None:
     config = transformers_config("vits")
     assert contradiction(config, SMALL) is None
     assert contradiction(config, LARGE) == (
-        "its config.json says 12 blocks and width 384 and 6 heads, "
-        "but the tensors have 24 blocks and width 1024 and 16 heads"
+        "its config.json says 12 blocks and width 384 and 6 heads and reassemble_hidden_size 384 and "
+        "neck_hidden_sizes [48, 96, 192, 384] and fusion_hidden_size 64, but the tensors have 24 blocks and width 1024 "
+        "and 16 heads and reassemble_hidden_size 1024 and neck_hidden_sizes [256, 512, 1024, 1024] and "
+        "fusion_hidden_size 256"
     )
     assert contradiction(config, replace(SMALL, heads=12)) == (
         "its config.json says 6 heads, but the tensors have 12 heads"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("patch_size", 16),
+        ("neck_hidden_sizes", [1, 2, 3, 4]),
+        ("reassemble_hidden_size", 5),
+        ("fusion_hidden_size", 7),
+        ("head_hidden_size", 7),
+        ("backbone_config.patch_size", 16),
+        ("backbone_config.mlp_ratio", 3),
+        ("backbone_config.mlp_ratio", "4"),
+        ("backbone_config.mlp_ratio", float("inf")),
+        ("backbone_config.qkv_bias", False),
+        ("backbone_config.num_channels", 4),
+        ("backbone_config.use_swiglu_ffn", True),
+    ],
+)
+def test_whatever_shapes_tell_of_a_config_is_held_against_them(name: str, said: object) -> None:
+    config = transformers_config("vits")
+    inside, _, name = name.rpartition(".")
+    place = config[inside] if inside else config
+    assert isinstance(place, dict)
+    place[name] = said
+    assert contradiction(config, SMALL)
+    place[name] = None
+    assert contradiction(config, SMALL) is None, "not stated"
+
+
+def test_a_feed_forward_with_gates_is_as_wide_as_transformers_makes_it() -> None:
+    config = transformers_config("tiny-swiglu")
+    assert contradiction(config, SWIGLU) is None
+    assert "feed-forward" in str(contradiction(config, replace(SWIGLU, mlp_width=512)))
 
 
 def test_what_transformers_leaves_out_is_its_default_and_contradicts_like_a_word() -> None:
@@ -190,7 +258,8 @@ def test_the_authors_config_and_our_own_header_are_held_against_the_weights_too(
     authors = {"encoder": "vits", "features": 64, "out_channels": [48, 96, 192, 384], "localhub": False}
     assert contradiction(authors, SMALL) is None
     assert "24 blocks" in str(contradiction(authors, LARGE))
-    assert contradiction({**authors, "encoder": "vith"}, LARGE) is None, "of a name that nobody knows nothing is known"
+    assert "features 65" in str(contradiction({**authors, "features": 65}, SMALL))
+    assert contradiction({**authors, "encoder": "vith"}, SMALL) is None, "of a name that nobody knows nothing is known"
     ours = {**KNOWN[2]}
     assert contradiction(ours, TINY) is None
     assert "8 blocks" in str(contradiction(ours, SMALL))

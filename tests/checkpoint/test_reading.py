@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import ctypes
 import io
 import os
 import pickle
@@ -12,6 +13,8 @@ import tarfile
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -363,6 +366,23 @@ def test_a_folder_a_missing_file_and_a_pipe_are_errors_of_ours(tmp_path: Path) -
             read(tmp_path / "pipe")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at what it is and its opening."""
+    path = tmp_path / "weights.pth"
+    os.mkfifo(path)
+    file, look = tiny.stat(), os.stat
+
+    def stat(name: Path, **how: int) -> os.stat_result:
+        return file if name == path else look(name, **how)
+
+    monkeypatch.setattr(os, "stat", stat)
+    with pytest.raises(CheckpointError, match="regular file"):
+        read(path)
+
+
 def bytes_name(folder: Path, name: bytes) -> Path:
     """A path that is no UTF-8, where the file system takes one."""
     path = folder / os.fsdecode(name)
@@ -406,11 +426,27 @@ def test_where_no_path_leads_to_an_open_file_safetensors_are_refused(
 ) -> None:
     """Its library opens files itself, and by its path it may get another one."""
     path = make_checkpoint(tmp_path / "weights", container="safetensors")
-    exists = Path.exists
-    monkeypatch.setattr(
-        Path,
-        "exists",
-        lambda path: not path.is_relative_to("/proc") and not path.is_relative_to("/dev") and exists(path),
-    )
+    find = Path.stat
+
+    def stat(path: Path, **how: bool) -> os.stat_result:
+        if path.is_relative_to("/proc") or path.is_relative_to("/dev"):
+            raise FileNotFoundError
+        return find(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
     with pytest.raises(CheckpointError, match="neither /proc nor /dev/fd"):
         read(path)
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/fd").exists(), reason="asks the Linux kernel")
+def test_a_thread_with_descriptors_of_its_own_reads_its_own_file(tmp_path: Path) -> None:
+    """There /proc/self/fd has those of the first thread, under the same numbers."""
+    path, other = (make_checkpoint(tmp_path / f"{seed}.safetensors", seed=seed) for seed in (0, 1))
+    expected = read(path).tensors
+    with ThreadPoolExecutor(1) as apart, ExitStack() as first:
+        if apart.submit(ctypes.CDLL(None).unshare, 0x400).result() != 0:
+            pytest.skip("the system does not let us")
+        for _ in range(50):
+            first.enter_context(other.open("rb"))
+        tensors = apart.submit(read, path).result().tensors
+    assert all(same_bits(tensors[key], expected[key]) for key in expected)

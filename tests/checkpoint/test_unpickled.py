@@ -115,11 +115,42 @@ def test_what_torch_was_told_elsewhere_changes_no_number(tmp_path: Path, tiny: P
     assert all(same_bits(tensors[key], expected[key]) for key in expected)
 
 
+@pytest.mark.parametrize(("count", "shape"), [(1, (10**13,)), (1000, (2,))], ids=["one", "many"])
+def test_tensors_that_have_to_be_copied_take_no_more_than_the_file(
+    tmp_path: Path, count: int, shape: tuple[int, ...]
+) -> None:
+    """Of the numbers with another sign, none of which is in the file, torch saves a note."""
+    one = torch.ones(2)
+    lazy = [one.as_strided(shape, (0,))._neg_view() for _ in range(count)]
+    torch.save({"model": {"a.b": one}, "more": lazy}, tmp_path / "lazy.pth")
+    with pytest.raises(CheckpointError, match="share memory or repeat themselves"):
+        read(tmp_path / "lazy.pth")
+
+
 @pytest.mark.parametrize("container", ["pth", "legacy", "safetensors"])
 def test_descriptions_of_tensors_are_not_taken_for_numbers(tmp_path: Path, container: str) -> None:
     path = make_checkpoint(tmp_path / "weights", container=container)  # type: ignore[arg-type]
-    with FakeTensorMode(), pytest.raises(CheckpointError, match="FakeTensor of every tensor"):
+    with FakeTensorMode(), pytest.raises(CheckpointError, match=r"of every tensor \(FakeTensor\)"):
         read(path)
+
+
+@pytest.mark.parametrize("container", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+    "transform",
+    [torch.func.grad, torch.func.functionalize, lambda loading: lambda x: torch.func.jvp(loading, (x,), (x,))],
+    ids=["grad", "functionalize", "jvp"],
+)
+def test_within_a_transform_of_torch_nothing_is_read(
+    tmp_path: Path, container: str, transform: Callable[..., Callable[[Tensor], object]]
+) -> None:
+    path = make_checkpoint(tmp_path / "weights", container=container)  # type: ignore[arg-type]
+
+    def loading(x: Tensor) -> Tensor:
+        with pytest.raises(CheckpointError, match=r"outside of that \(.*torch\.func\)"):
+            read(path)
+        return x.sum()
+
+    transform(loading)(torch.ones(2))
 
 
 class Pickled:

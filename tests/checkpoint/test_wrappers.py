@@ -244,6 +244,56 @@ def test_a_second_model_is_found_however_deep_it_lies_and_what_is_too_deep_is_re
             unwrap({"model": state, "other": buried(depth)}, path=PATH)
 
 
+LONG = "m" * 3_000_000
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda state: {LONG: state},
+        lambda state: {LONG: {LONG: {LONG: state}}},
+        lambda state: {"model": state, LONG: 1},
+        lambda state: {"model": state, **{f"{'x' * 1000}{number}": {"a.b": torch.ones(1)} for number in range(100)}},
+        lambda state: {"model": state, **{f"{'x' * 1000}{number}": dict(state) for number in range(100)}},
+        lambda state: prefixed(f"{LONG}.", state),
+        lambda state: {10**5000: state},
+        lambda state: {"model": state, 10**5000: 1, (10**5000,): 2, ("a",) * 50_000: 3},
+        lambda state: {(LONG,): state},
+    ],
+    ids=["key", "keys", "beside", "passed over", "the same", "prefix", "number", "numbers beside", "tuple"],
+)
+def test_names_of_any_length_are_told_in_few_words(
+    state: dict[str, Tensor], saved: Callable[[dict[str, Tensor]], object]
+) -> None:
+    found = unwrap(saved(state), path=PATH)
+    assert is_whole(found.tensors, state)
+    assert len("".join(found.decisions)) < 16_000
+    assert len(found.decisions) <= 54
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda state: {**state, 10**5000: torch.zeros(1)},
+        lambda state: {"model": state, 10**5000: {key: tensor + 1 for key, tensor in state.items()}},
+        lambda state: {f"{LONG}{n}": {key: tensor + n for key, tensor in state.items()} for n in range(3)},
+    ],
+    ids=["a tensor", "a rival", "rivals"],
+)
+def test_a_refusal_tells_names_of_any_length_in_few_words(
+    state: dict[str, Tensor], saved: Callable[[dict[str, Tensor]], object]
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        unwrap(saved(state), path=PATH)
+    assert len(str(caught.value)) < 1000
+
+
+def test_rivals_that_repeat_one_number_for_ever_are_not_compared(state: dict[str, Tensor]) -> None:
+    endless = {**state, "depth_head.scratch.output_conv2.2.bias": torch.zeros(1).expand(10**13)}
+    with pytest.raises(CheckpointError, match="holds 2 different sets"):
+        unwrap({"model": endless, "ema": dict(endless)}, path=PATH)
+
+
 def test_one_number_with_whatever_stride_is_compared_too(state: dict[str, Tensor]) -> None:
     one = {key: tensor.clone() for key, tensor in state.items()}
     one["depth_head.scratch.output_conv2.2.bias"] = torch.ones(7).as_strided((1,), (3,))

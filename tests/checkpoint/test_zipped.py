@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,22 @@ def test_an_archive_whose_headers_tell_sizes_is_read(tmp_path: Path, tiny: Path)
             new.writestr(name.replace("archive/", "модель/"), old.read(name))
     mine, theirs = read(tmp_path / "weights.pth").tensors, read(tiny).tensors
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+
+
+def test_members_have_the_names_of_the_list_whatever_else_is_said_of_them(tmp_path: Path) -> None:
+    """Some versions of Python take another name out of a further field, and all of them end one at a NUL."""
+    path = tmp_path / "weights.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, other in ((b"x/data/0", b"x/data/1"), (b"x/data/1", b"x/data/0"), (b"x/data/2?", b"")):
+            info = zipfile.ZipInfo(name.decode())
+            info.extra = struct.pack("<HHBI", 0x7075, 5 + len(other), 1, zlib.crc32(name)) + other if other else b""
+            archive.writestr(info, name)
+    path.write_bytes(path.read_bytes().replace(b"2?", b"2\0"))
+    with OpenCheckpoint(path) as opened:
+        archived = Zipped.of(opened)
+    assert {name: bytes(archived.bytes_of(member)) for name, member in archived.members.items()} == {
+        name: name.encode() for name in ("x/data/0", "x/data/1", "x/data/2\0")
+    }
 
 
 def test_an_archive_with_large_numbers_is_read(tmp_path: Path, tiny: Path) -> None:

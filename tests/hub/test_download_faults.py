@@ -60,10 +60,11 @@ def test_an_answer_of_untold_length_that_ends_early_is_resumed(download, local_h
     [
         b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/1004000\r\n\r\nhello",
         b"HTTP/1.1 206 Partial Content\r\nContent-Range: nothing\r\n\r\nhello",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-9/" + b"9" * 5000 + b"\r\n\r\nhello",
         b"HTTP/1.1 206 Partial Content\r\n\r\nhello",
         b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=["other", "nonsense", "none", "refused"],
+    ids=["other", "nonsense", "digits", "none", "refused"],
 )
 def test_another_part_than_the_one_asked_for_is_not_joined(download, local_hub, answer):
     local_hub.inject(Fault.drop(after=300_000))
@@ -92,6 +93,13 @@ def test_a_sign_in_page_is_no_file(download, local_hub):
     assert download.settings.endpoint in str(caught.value)
     assert "HF_ENDPOINT" in str(caught.value)
     assert len(download.asked) == 1
+
+
+@pytest.mark.parametrize("host", [b"a" * 300, b"a..b"])
+def test_a_redirect_to_a_host_that_can_have_no_address_is_told(download, local_hub, host):
+    local_hub.inject(_Raw(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://%s/\r\n\r\n" % host))
+    with pytest.raises(HubError, match=r"Unicode|Invalid"):
+        download()
 
 
 def test_a_redirect_circle_is_told_as_one(download, local_hub):
@@ -158,8 +166,9 @@ def test_the_hubs_own_count_of_requests_is_a_wait_only_where_nothing_is_left(dow
         download()
 
 
-def test_a_retry_after_that_says_nothing_is_no_wait(download, local_hub):
-    local_hub.inject(Fault.status(503, retry_after="soon"))
+@pytest.mark.parametrize("when", ["soon", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"])
+def test_a_retry_after_that_says_nothing_is_no_wait(download, local_hub, when):
+    local_hub.inject(Fault.status(503, retry_after=when))
     assert download() == download.remote.sha256
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from depthhub.checkpoint.recipe import Recipe
 from depthhub.lockfile import Lockfile
 from depthhub.locking import check, update
 from depthhub.model.config import Build
+from depthhub.progress import Progress
 from depthhub.resolution import locate
 from depthhub.testing import LocalHub, make_checkpoint
 from depthhub_cache.identity import make_key
@@ -116,20 +118,35 @@ def test_whoever_means_the_locked_file_gets_it(locked: Path, source: str, hub: L
     assert from_pretrained(source, lockfile=locked).provenance.repo_id == REPO
 
 
-def test_of_two_locked_files_of_a_repository_none_is_taken_by_chance(
-    hub: LocalHub, cache: Path, tmp_path: Path
-) -> None:
-    """Without a lockfile the repository's one model.safetensors is meant; with it, too, or nothing is."""
+def test_a_repository_is_none_of_its_locked_files(hub: LocalHub, cache: Path, tmp_path: Path) -> None:
+    """Without a lockfile its one model.safetensors is meant; with it, too, or nothing is."""
     port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", seed=1, container="safetensors")
     hub.add_file("me/two", "a.pth", make_checkpoint(tmp_path / "a.pth", encoder="tiny"))
     hub.add_file("me/two", "model.safetensors", port)
     path = tmp_path / "depthhub.lock"
     both = ["me/two/a.pth", "me/two/model.safetensors"]
     lock(both, path, family="v2")
-    with pytest.raises(NotLockedError, match="may mean several files"):
-        from_pretrained("me/two", family="v2", lockfile=path)
     for source in both:
         assert from_pretrained(source, family="v2", lockfile=path).provenance.filename == source.rpartition("/")[2]
+    for sources in (both, both[:1]):
+        lock(sources, path, family="v2")
+        with pytest.raises(NotLockedError, match="me/two is not in the lockfile"):
+            from_pretrained("me/two", family="v2", lockfile=path)
+    lock(["me/two"], path, family="v2")
+    assert from_pretrained("me/two", family="v2", lockfile=path).provenance.filename == "model.safetensors"
+    assert from_pretrained(both[1], family="v2", lockfile=path).provenance.filename == "model.safetensors"
+    with pytest.raises(NotLockedError):
+        from_pretrained(both[0], family="v2", lockfile=path)
+
+
+def test_two_dtypes_of_a_source_may_be_of_two_commits(locked: Path, hub: LocalHub, tmp_path: Path) -> None:
+    hub.add_file(REPO, FILE, make_checkpoint(tmp_path / "newer.pth", encoder="tiny", seed=1))
+    lock([REPO], locked, add=True, family="v2", dtype="float16")
+    plain, half = Lockfile.read(locked).models
+    assert plain.commit != half.commit
+    assert from_pretrained(REPO, lockfile=locked).provenance.commit == plain.commit
+    assert from_pretrained(REPO, lockfile=locked, dtype="float16").provenance.commit == half.commit
+    prewarm(lockfile=locked, cache_dir=tmp_path / "elsewhere")
 
 
 def test_its_very_commit_may_be_said(locked: Path, hub: LocalHub) -> None:
@@ -192,8 +209,11 @@ def test_an_entry_with_other_weights_than_the_locked_ones_is_refused_and_stays(
     assert len(list(Store(cache).entries())) == 1
 
 
-def test_in_a_tier_that_is_only_read_it_is_passed_by(locked: Path, cache: Path, tmp_path: Path, hub: LocalHub) -> None:
-    poisoned = tmp_path / "poisoned"
+@pytest.mark.parametrize("place", ["poisoned", "own/poisoned"])
+def test_in_a_tier_that_is_only_read_it_is_passed_by(
+    locked: Path, cache: Path, tmp_path: Path, hub: LocalHub, place: str
+) -> None:
+    poisoned = tmp_path / place
     (entry,) = Store(cache).entries()
     with Store(poisoned).stage() as staging:
         with staging.file("weights.safetensors") as staged:
@@ -203,7 +223,7 @@ def test_in_a_tier_that_is_only_read_it_is_passed_by(locked: Path, cache: Path, 
         Store(poisoned).publish(entry.key, staging, about=entry.record.about)
     places = f"{tmp_path / 'own'}:{poisoned}"
     (made,) = prewarm([REPO], lockfile=locked, cache_dir=places)
-    assert (made.cached, made.path.is_relative_to(tmp_path / "own")) == (False, True)
+    assert (made.cached, made.path.is_relative_to(tmp_path / "own" / "v1")) == (False, True)
     assert made.path.read_bytes() == entry.weights.read_bytes()
 
 
@@ -386,6 +406,41 @@ def test_a_licence_out_of_the_lockfile_is_said_to_be_its(locked: Path, monkeypat
     monkeypatch.setenv("DEPTHHUB_ALLOW_LICENSES", "apache-2.0")
     with pytest.raises(LicenceError, match=r"as stated by the lockfile .*, from the card of me/forest"):
         from_pretrained(REPO, lockfile=locked)
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_what_another_process_published_meanwhile_is_held_to_the_lockfile_too(
+    locked: Path, cache: Path, tmp_path: Path, verify: bool
+) -> None:
+    (key, mine), store = (Lockfile.read(locked).models[0].key, tmp_path / "mine"), Store(cache)
+    entry = store.get(key)
+    assert entry is not None
+    other = bytearray(entry.weights.read_bytes())
+    other[-1000:] = bytes(1000)
+
+    def meanwhile(progress: Progress) -> None:
+        if progress.stage == "converting" and progress.done == progress.total and Store(mine).get(key) is None:
+            with Store(mine).stage() as staging:
+                with staging.file("weights.safetensors") as file:
+                    file.write(other)
+                Store(mine).publish(key, staging, about=dict(entry.record.about))
+
+    with pytest.raises(IntegrityError, match="the lockfile"):
+        from_pretrained(REPO, lockfile=locked, cache_dir=mine, progress=meanwhile, verify=verify)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs links, and a pipe with a name")
+def test_a_link_to_a_lockfile_stays_one_and_what_is_no_file_stays_too(hub: LocalHub, tmp_path: Path) -> None:
+    link = tmp_path / "link.lock"
+    link.symlink_to(tmp_path / "there.lock")
+    for _ in range(2):
+        lock([REPO], link, family="v2")
+        assert link.is_symlink()
+        assert Lockfile.read(tmp_path / "there.lock").models == Lockfile.read(link).models
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OptionError, match="is no file"):
+        lock([REPO], tmp_path / "pipe", family="v2")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_file_that_cannot_be_read_is_written_anew_and_not_added_to(locked: Path, cache: Path) -> None:

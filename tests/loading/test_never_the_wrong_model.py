@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from depthhub import (
@@ -37,8 +39,10 @@ from depthhub.conversion import convert_file
 from depthhub.model.config import Build
 from depthhub.progress import Progress
 from depthhub.source import HubFile
-from depthhub.steps.digest import settle
+from depthhub.steps import local_file
+from depthhub.steps.digest import Settled, settle
 from depthhub.steps.hub_file import ref_name
+from depthhub.steps.obtain import opened_settled
 from depthhub.steps.request import Request
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
 from depthhub_cache.store import Store
@@ -598,8 +602,166 @@ def test_a_config_is_that_of_the_folder_in_which_the_file_was_found(tmp_path: Pa
             (tmp_path / "v1").rename(tmp_path / "v0")
             (tmp_path / "v2").rename(tmp_path / "v1")
 
-    with pytest.raises(CheckpointError, match=r"config.json changed while w.safetensors was read"):
-        from_pretrained(tmp_path / "v1" / "w.safetensors", refresh=True, progress=renaming)
+    if os.open in os.supports_dir_fd:
+        model = from_pretrained(tmp_path / "v1" / "w.safetensors", refresh=True, progress=renaming)
+        assert (tmp_path / "v0").exists(), "the case that is tested"
+        assert model.config.max_depth == 80
+    else:
+        with pytest.raises(CheckpointError, match=r"config.json changed while w.safetensors was read"):
+            from_pretrained(tmp_path / "v1" / "w.safetensors", refresh=True, progress=renaming)
+
+
+@pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="there files are found by paths alone")
+def test_a_config_is_that_of_the_folder_that_is_open_whatever_its_path_leads_to(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exchanged once the weights are open, and back before they are opened again: no reading of a path shows it."""
+    for seed, (name, metres) in enumerate((("v1", 80), ("v2", 20))):
+        (tmp_path / name).mkdir()
+        make_checkpoint(tmp_path / name / "w.safetensors", encoder="tiny", layout="transformers", seed=seed)
+        config = transformers_config("tiny", family="v2-metric", max_depth=metres)
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+
+    def exchanging(function: Callable[..., object]) -> Callable[..., object]:
+        def exchanged(*args: object) -> object:
+            for name, other in (("v1", "away"), ("v2", "v1"), ("away", "v2")):
+                (tmp_path / name).rename(tmp_path / other)
+            return function(*args)
+
+        return exchanged
+
+    for step in ("fingerprint", "_remember"):
+        name = f"depthhub.steps.local_file.{step}"
+        monkeypatch.setattr(name, exchanging(getattr(local_file, step)))
+    model = from_pretrained(tmp_path / "v1" / "w.safetensors", cache_dir=cache)
+    assert json.loads((tmp_path / "v1" / "config.json").read_text())["max_depth"] == 80, "exchanged twice"
+    assert model.config.max_depth == 80
+
+
+@pytest.mark.parametrize("change", [{"head_in_index": 2}, {"model_type": "zoedepth"}, {"max_depth": 80}], ids=str)
+def test_a_config_of_a_model_that_cannot_be_built_is_overruled_with_a_warning(
+    tmp_path: Path, cache: Path, change: dict[str, object]
+) -> None:
+    path = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout="transformers")
+    config = {**transformers_config("tiny", family="v2"), **change}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FamilyError, match=r"nothing tells .*its config.json says a model that cannot be built"):
+        from_pretrained(path, cache_dir=cache)
+    with pytest.warns(UserWarning, match=r"as you say; its config.json says a model that cannot be built"):
+        model = from_pretrained(path, family="v2", cache_dir=cache)
+    assert golden_difference(model, "v2-tiny") <= 1e-4
+    named = path.rename(tmp_path / "depth_anything_v2_vits.safetensors")
+    with pytest.raises(FamilyError, match=r"a model that cannot be built, its name v2. Say which: family='v2'"):
+        from_pretrained(named, cache_dir=cache)
+
+
+@pytest.mark.parametrize("way", [from_pretrained, convert_file])
+@pytest.mark.parametrize("converted", [True, False])
+def test_what_a_converted_file_says_of_itself_is_of_no_other_tensors(
+    tmp_path: Path, tiny: Path, way: Callable[..., object], converted: bool
+) -> None:
+    """As scripts save what they changed: with the metadata of the file that it came from."""
+    convert_file(tiny, tmp_path / "own.safetensors", family="v2-metric", max_depth=20)
+    with safe_open(tmp_path / "own.safetensors", framework="pt") as own:
+        metadata = own.metadata()
+    theirs = make_checkpoint(tmp_path / "theirs.pth", encoder="tiny-swiglu" if converted else "tiny")
+    if converted:
+        convert_file(theirs, tmp_path / "theirs.safetensors", family="v2")
+        tensors = load_file(tmp_path / "theirs.safetensors")
+    else:
+        tensors = torch.load(theirs, weights_only=True)
+    other = tmp_path / "other.safetensors"
+    save_file(tensors, other, metadata=metadata)
+    with pytest.raises(MismatchError, match=r"what the file says of itself .* is of another file"):
+        way(other, **({"out": tmp_path / "out.safetensors"} if way is convert_file else {}))
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_config_of_another_size_is_not_converted_with_either(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    (tmp_path / "config.json").write_text(json.dumps(transformers_config("vits", family="v2")))
+    with pytest.raises(MismatchError, match="12 blocks"):
+        convert_file(path, tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.97])
+def test_safetensors_with_a_hole_are_refused_before_they_are_hashed(tmp_path: Path, cache: Path, part: float) -> None:
+    """Room was made for the file, and what should fill it stopped."""
+    path = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny")
+    content = path.read_bytes()
+    with path.open("wb") as file:
+        file.write(content[: int(len(content) * part)])
+        file.truncate(len(content))
+    stages: list[str] = []
+    with OpenCheckpoint(path) as opened:
+        if not hasattr(os, "SEEK_HOLE") or opened.file.seek(0, os.SEEK_HOLE) == opened.size:
+            pytest.skip("this file system does not tell")
+    with pytest.raises(CheckpointError, match=r"never written, from byte .* `cp --sparse=never`"):
+        from_pretrained(path, family="v2", cache_dir=cache, progress=lambda told: stages.append(told.stage))
+    assert "verifying" not in stages
+    path.write_bytes(path.read_bytes())  # as that `cp` does
+    with pytest.raises(CheckpointError, match=r"of its 67 matrices are 0"):
+        from_pretrained(path, family="v2", cache_dir=cache)
+    assert entries(cache) == []
+
+
+def test_a_file_that_somebody_has_open_to_write_is_taken_with_a_warning(
+    tmp_path: Path, tiny: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.pth"
+    shutil.copy(tiny, path)
+    with path.open("r+b"):
+        with OpenCheckpoint(path) as opened:
+            if not settle(opened).is_written:
+                pytest.skip("the system does not tell")
+        from_pretrained(path, family="v2", cache_dir=cache)
+    assert "has it open to write" in caplog.text
+    caplog.clear()
+    from_pretrained(path, family="v2", cache_dir=cache)
+    assert "has it open to write" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), TimeoutError("late"), OSError("mine")], ids=str)
+@pytest.mark.parametrize("stage", ["verifying", "converting"])
+def test_what_a_callback_raises_comes_out_as_it_is(tiny: Path, cache: Path, error: OSError, stage: str) -> None:
+    def raising(progress: Progress) -> None:
+        if progress.stage == stage and progress.done:
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        from_pretrained(tiny, family="v2", cache_dir=cache, progress=raising)
+    assert caught.value is error
+    assert entries(cache) == []
+
+
+def test_a_copy_on_this_machine_is_opened_anew_once_it_is_settled(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a union mount who had it open before maps another file than he reads."""
+    path, other = tmp_path / "a.pth", make_checkpoint(tmp_path / "other.pth", encoder="tiny", seed=1)
+    shutil.copy(tiny, path)
+    settled: list[OpenCheckpoint] = []
+
+    def settling(opened: OpenCheckpoint) -> Settled:
+        settled.append(opened)
+        return settle(opened)
+
+    monkeypatch.setattr("depthhub.steps.obtain.settle", settling)
+    opened, _ = opened_settled(path)
+    with opened:
+        assert settled[0] is not opened
+        assert opened.whole() == tiny.read_bytes()
+
+    def replacing(opened: OpenCheckpoint) -> Settled:
+        found = settle(opened)
+        opened.file.close()
+        other.replace(path)
+        return found
+
+    monkeypatch.setattr("depthhub.steps.obtain.settle", replacing)
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        opened_settled(path)
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])

@@ -17,8 +17,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from depthhub import CacheNotWritableError, DepthHubError, NoSpaceError, SettingsError, from_pretrained, prewarm
+from depthhub import (
+    BrokenEntryError,
+    CacheNotWritableError,
+    DepthHubError,
+    NoSpaceError,
+    SettingsError,
+    from_pretrained,
+    prewarm,
+)
 from depthhub.depth_model import DepthModel
+from depthhub.loading import ensure_entry
+from depthhub.steps.build import build
+from depthhub.steps.request import Request
 from depthhub.testing import LocalHub, make_checkpoint, reference_image
 from depthhub_cache.collection import Budget
 from depthhub_cache.entry import Entry
@@ -560,3 +571,31 @@ def test_a_cache_that_another_user_has_closed_is_one_clear_error(tiny: Path, tmp
 
     said = in_a_child(load, as_nobody=True)
     assert "cannot be read: Permission denied. Ask its owner for permission" in said
+
+
+def test_an_entry_that_another_one_replaces_before_it_is_opened_is_not_taken_for_it(tiny: Path, cache: Path) -> None:
+    """Not even one with the same key, whose own digests are right."""
+    prewarmed(tiny)
+    request = Request.parse(tiny, family="v2", verify=True)
+    store = request.settings.open_store()
+    entry, located, lease, _ = ensure_entry(request, store)
+    other = bytearray(entry.weights.read_bytes())
+    other[-1000:] = bytes(1000)
+    with lease, Store(cache.with_name("other")).stage() as staging:
+        with staging.file("weights.safetensors") as file:
+            file.write(other)
+        swapped = Store(cache.with_name("other")).publish(entry.key, staging, about=dict(entry.record.about))
+        entry.path.rename(cache / "before")
+        swapped.path.rename(entry.path)
+        with pytest.raises(BrokenEntryError, match="took its place"):
+            build(entry, located, "cpu", mapped=True)
+
+
+def test_what_one_call_asks_for_is_there_when_it_ends_whatever_the_budget(
+    tiny: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [make_checkpoint(tmp_path / f"{seed}.pth", encoder="tiny", seed=seed) for seed in (1, 2)]
+    monkeypatch.setenv("DEPTHHUB_MAX_SIZE", "1MB")
+    assert all(done.path.exists() for done in prewarm([tiny, *others], family="v2"))
+    prewarm([tiny], family="v1")
+    assert len(list(Store(cache).entries())) == 1

@@ -107,6 +107,28 @@ print(sum(name.startswith("depthhub") for name in sys.modules))
     assert int(ours) <= 64  # each costs a tenth of a millisecond
 
 
+def test_no_field_of_a_named_tuple_is_annotated_with_a_text(
+    tiny: Path, cache: Path, python: Python, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each text would be compiled when its class is defined: in all a millisecond of the first call."""
+    for seconds in ("_RACY_SECONDS", "_SLOW_SECONDS"):  # else a file made just now is hashed again
+        monkeypatch.setattr(f"depthhub.steps.local_file.{seconds}", 0.0)
+    prewarm([tiny], family="v2", cache_dir=cache)
+    code = """
+import inspect, sys, typing, depthhub
+depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2])
+ours = [module for name, module in sys.modules.items() if name.partition(".")[0] in ("depthhub", "depthhub_cache")]
+defined = {thing for module in ours for thing in vars(module).values() if isinstance(thing, type)}
+named = [thing for thing in defined if issubclass(thing, tuple) and thing.__module__.startswith("depthhub")]
+fields = [(thing, *field) for thing in named for field in inspect.get_annotations(thing).items()]
+print([f"{thing.__name__}.{name}" for thing, name, of in fields if isinstance(of, (str, typing.ForwardRef))])
+print(len(fields))
+"""
+    texts, fields = python(code, str(tiny), str(cache)).stdout.splitlines()
+    assert texts == "[]"
+    assert int(fields) > 100
+
+
 @pytest.mark.parametrize("code", ["import depthhub", "import depthhub; depthhub.list_models()", "import depthhub.cli"])
 def test_nothing_slow_is_imported_early(python: Python, code: str) -> None:
     heavy = ["torch", "huggingface_hub", "numpy", "PIL", "safetensors", "tqdm", "filelock"]

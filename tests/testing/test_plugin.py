@@ -46,6 +46,18 @@ def test_a_process_needs_no_endpoint(local_hub):
     code = "import huggingface_hub; print(huggingface_hub.hf_hub_download('owner/repo', 'model.pth'))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.startswith(os.environ["HF_HUB_CACHE"])
+
+
+def test_every_setting_of_the_user_is_gone(local_hub, hub_environment):
+    from depthhub.settings import Settings
+
+    settings = Settings.resolve()
+    assert "HF_TOKEN" not in os.environ
+    assert settings.endpoint == local_hub.endpoint
+    assert settings.stall_timeout == Settings(cache_dir=settings.cache_dir).stall_timeout
+    assert settings.cache_dir.parent == hub_environment
+    assert not settings.cache_dir.exists()
+    assert not settings.offline
 """
 
 
@@ -57,27 +69,11 @@ def test_an_application_s_tests_never_see_the_user_s_login_or_cache(tmp_path):
     (tmp_path / "test_application.py").write_text(APPLICATION)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "HTTP_PROXY": "http://127.0.0.1:9"}
+    environment |= {"HF_TOKEN": "hf_the_user_s_own", "DEPTHHUB_STALL_TIMEOUT": "1"}
 
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:socket", str(tmp_path)]
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "5 passed" in run.stdout
+    assert "6 passed" in run.stdout
     assert {path.name for path in home.iterdir()} == {"token"}
-
-
-def test_every_setting_of_the_user_is_gone(monkeypatch, request, tmp_path):
-    monkeypatch.setenv("HF_TOKEN", "hf_the_user_s_own")
-    monkeypatch.setenv("DEPTHHUB_STALL_TIMEOUT", "1")
-
-    hub = request.getfixturevalue("local_hub")
-
-    from depthhub.settings import Settings
-
-    settings = Settings.resolve()
-    assert "HF_TOKEN" not in os.environ
-    assert settings.endpoint == hub.endpoint
-    assert settings.stall_timeout == Settings(cache_dir=tmp_path).stall_timeout
-    assert settings.cache_dir.parent == request.getfixturevalue("hub_environment")
-    assert not settings.cache_dir.exists()
-    assert not settings.offline

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -147,15 +146,6 @@ def one_of(choices: tuple[T, ...]) -> Callable[[object], T]:
             if value == choice:
                 return choice
         raise ValueError(f"one of {', '.join(map(str, choices))}")
-
-    return check
-
-
-def matching(pattern: str, what: str) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError(what)
-        return value
 
     return check
 

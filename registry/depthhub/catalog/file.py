@@ -26,15 +26,15 @@ A `build` has `family` (v1, v2, v2-metric), `taps` (`last-four` or `spread`), `a
 `max_depth` (metres, or null). A field may be null where it may be left out.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from depthhub_cache.identity import is_sha256
+
 from ..errors import UnsupportedModelError
-from ..hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, is_licence, repo_id_problem
+from ..hub_names import WEIGHT_SUFFIXES, RepoType, file_path_problem, is_commit, is_licence, repo_id_problem
 from ..model.config import FAMILIES, Build
 from .fields import (
     Fields,
@@ -44,7 +44,6 @@ from .fields import (
     a_number,
     a_text,
     an_object,
-    matching,
     one_of,
     read_json,
     satisfying,
@@ -57,18 +56,18 @@ _VERSION = 1
 _ENOUGH = 2
 """Independent sources that make a stated value a pin."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
+_NAME = r"[a-z0-9][a-z0-9._-]{0,95}"
 
 
 def _name_problem(name: str) -> str | None:
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         return "1 to 96 of a-z 0-9 . _ -, beginning with a letter or a digit"
     return "with that ending it would be a file" if name.endswith(WEIGHT_SUFFIXES) else None
 
 
 _name = without(_name_problem, "a name")
-_commit = matching(r"[0-9a-f]{40}", "40 hex digits in lower case")
-_digest = matching(r"[0-9a-f]{64}", "64 hex digits in lower case")
+_commit = satisfying(is_commit, "40 hex digits in lower case")
+_digest = satisfying(is_sha256, "64 hex digits in lower case")
 _licence = satisfying(is_licence, "a licence in lower case, as in SPDX")
 _repo_id = without(repo_id_problem, "owner/name")
 _file_path = without(file_path_problem, "the path of a file in the repository")

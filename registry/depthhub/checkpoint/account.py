@@ -7,6 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import UnknownKeysError
+from .words import listed, shown
+
+_LONGEST, _MOST = 300, 200
+"""Characters of an item, and items of a group, that the message shows."""
 
 _FIRST_NUMBER = re.compile(r"(?<=\.)(?:0|[1-9]\d{0,8})(?=\.)")
 
@@ -20,12 +24,13 @@ def account_error(
     misshapen: Sequence[str] = (),
     advice: str = "",
 ) -> UnknownKeysError:
-    """The error that lists all of them, in groups; its attributes hold them one by one."""
+    """The error that lists them in groups, and all but what is endless; its attributes hold them one by one."""
     groups = {"unexpected": unexpected, "missing": missing, "of the wrong shape": misshapen}
     lines = [f"{path}: {headline}"]
     for what, names in groups.items():
         if names:
-            lines.append(f"  {len(names)} {what}: " + "; ".join(compact(names)))
+            items = [shown(item, _LONGEST) for item in compact(names)]
+            lines.append(f"  {len(names)} {what}: {listed(items, _MOST, '; ')}")
     if advice:
         lines.append(advice)
     return UnknownKeysError("\n".join(lines), path=path, unexpected=unexpected, missing=missing, misshapen=misshapen)

@@ -52,6 +52,11 @@ def _cast(source: Tensor, dtype: torch.dtype) -> Tensor:
     return made
 
 
+def is_dense(tensor: Tensor) -> bool:
+    """False of one that repeats a few numbers (a stride of 0): as bytes it may take more than any memory has."""
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
 def bits_of(tensor: Tensor) -> Tensor:
     """Its numbers as bytes: which are equal, or zero, a processor may have been told otherwise."""
     # To torch one number is contiguous whatever its stride is, and yet has no view of other dtype.

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import CheckpointError
 from .containers import OpenCheckpoint
-from .zipped import Member, Zipped
+from .words import shown
+from .zipped import Member, Zipped, members_of
 
 _THREADS = 2
 """zlib lets the others go on meanwhile, and two are about what a disk, or the page cache, can feed."""
@@ -31,14 +33,14 @@ def require_checksums(archive: Zipped) -> None:
         archive.release()
         return found != member.crc32
 
-    checked = _with_checksums(archive)
+    checked = _with_checksums(archive.members)
     with ThreadPoolExecutor(_THREADS, "depthhub-checksums") as pool:
         damaged = [member.name for member, bad in zip(checked, pool.map(is_damaged, checked), strict=True) if bad]
     if damaged:
         more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
         raise CheckpointError(
-            f"{archive.path} is damaged: its member {damaged[0]}{more} has another checksum than when it was saved. A "
-            "download that was not finished, or two versions of a file in one? Download it again.",
+            f"{archive.path} is damaged: its member {shown(damaged[0])}{more} has another checksum than when it was "
+            "saved. A download that was not finished, or two versions of a file in one? Download it again.",
             path=archive.path,
         )
 
@@ -51,13 +53,13 @@ def are_right(opened: OpenCheckpoint) -> bool:
     if opened.container != "zip" or not hasattr(os, "pread"):
         return False
     try:
-        return all(_crc32_read(opened, member) == member.crc32 for member in _with_checksums(Zipped.of(opened)))
+        return all(_crc32_read(opened, member) == member.crc32 for member in _with_checksums(members_of(opened)))
     except (CheckpointError, OSError):  # told when it is read
         return False
 
 
-def _with_checksums(archive: Zipped) -> list[Member]:
-    return [member for member in archive.members.values() if member.size and member.crc32]
+def _with_checksums(members: Mapping[str, Member]) -> list[Member]:
+    return [member for member in members.values() if member.size and member.crc32]
 
 
 def _crc32_read(opened: OpenCheckpoint, member: Member) -> int:

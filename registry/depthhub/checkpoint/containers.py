@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Literal
@@ -25,13 +28,15 @@ HEAD = 512
 class OpenCheckpoint:
     """A checkpoint, opened once: what is hashed, parsed and converted is this one file, wherever its path leads later.
 
-    path: for messages. file: whoever reads it says from where. container: how the tensors in it are packed.
+    path: for messages. folder: a descriptor of its folder (`held`), if what lies beside it matters. file: whoever reads
+    it says from where. container: how the tensors in it are packed.
     Raises NotFoundError, and CheckpointError where it is no checkpoint, saying what it is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folder: int | None = None) -> None:
         self.path = path
-        self.file = _opened(path)
+        self.folder = folder
+        self.file = _opened(path, folder)
         try:
             self.container = _container_of(self.file, path)
         except BaseException:
@@ -66,9 +71,12 @@ class OpenCheckpoint:
         """
         if os.name == "nt":
             return self.path
-        for folder in ("/proc/self/fd", "/dev/fd"):
-            if (own := Path(folder, str(self.file.fileno()))).exists():
-                return own
+        number = self.file.fileno()
+        for folder in ("/proc/thread-self/fd", "/proc/self/fd", "/dev/fd"):  # a thread may have descriptors of its own
+            with suppress(OSError):
+                own = Path(folder, str(number))
+                if os.path.samestat(own.stat(), os.fstat(number)):
+                    return own
         raise CheckpointError(
             f"{self.path} cannot be read safely here: neither /proc nor /dev/fd is mounted. Mount one, or convert it "
             "elsewhere.",
@@ -86,17 +94,54 @@ class OpenCheckpoint:
         return open(self.file.fileno(), "rb", closefd=False)
 
 
-def _opened(path: Path) -> FileIO:
-    if not path.exists():
-        raise NotFoundError(f"There is no file {path}.", source=str(path))
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder. Name one file of weights in it.", path=path)
-    if not path.is_file():  # a pipe would wait for ever
-        raise CheckpointError(f"{path} is no regular file. Save the weights in one.", path=path)
+@contextmanager
+def held(folder: Path) -> Iterator[int | None]:
+    """A descriptor of `folder`: what is opened by it lies in this one folder, wherever its path leads meanwhile.
+
+    None where the system has no such way (Windows), or does not let us: then paths have to do.
+    """
+    descriptor = None
+    if os.open in os.supports_dir_fd:
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY))
     try:
-        return path.open("rb", buffering=0)
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def open_file(path: Path, folder: int | None = None) -> FileIO | None:
+    """A regular file, open to read. None where something else is there: a pipe would wait for ever.
+
+    folder: a descriptor of its folder (`held`). Raises OSError, and ValueError for what can be no path.
+    """
+    name = path if folder is None else path.name or os.curdir
+
+    def opener(_: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0), dir_fd=folder)  # a pipe may be there by now
+
+    if not stat.S_ISREG(os.stat(name, dir_fd=folder).st_mode):
+        return None
+    file = FileIO(path, opener=opener)
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    return None
+
+
+def _opened(path: Path, folder: int | None) -> FileIO:
+    try:
+        file = open_file(path, folder)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise NotFoundError(f"There is no file {path}.", source=str(path)) from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+    if file is not None:
+        return file
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder. Name one file of weights in it.", path=path)
+    raise CheckpointError(f"{path} is no regular file. Save the weights in one.", path=path)
 
 
 def _container_of(file: FileIO, path: Path) -> Container:

@@ -16,13 +16,15 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..model.config import ModelConfig
+from .account import compact
 from .cast import bits_of, cast
-from .joined import Weight, whole
+from .joined import Weight, parts_of, whole
 from .layouts import TABLES
 from .reading import Checkpoint
 from .recipe import Recipe
 from .rules import DEPTHHUB
 from .shapes import Shape, Sizes, describe, infer_config, is_unused, original_shapes
+from .words import listed
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """What a model computes in."""
@@ -78,12 +80,12 @@ def convert(checkpoint: Checkpoint, recipe: Recipe) -> Converted:
     """`checkpoint`, as `recipe` says: views under converted names.
 
     Raises UnknownKeysError with the exact account of its names and shapes where they are not those of one model, and
-    CheckpointError where its size or its dtypes are of none that can be built, or all of its numbers are 0.
+    CheckpointError where its size or its dtypes are of none that can be built, or all numbers of a matrix are 0.
     """
     weights = _original_weights(checkpoint)
     config = infer_config(_shapes(weights), recipe.build, path=checkpoint.path)
     _require_floats(weights, recipe, checkpoint.path)
-    _require_numbers(checkpoint)
+    _require_numbers(weights, checkpoint.path)
     in_order = {name: weights[name] for name in original_shapes(config) if name in weights}
     renamed = DEPTHHUB.from_original(in_order, path=checkpoint.path)
     return Converted(checkpoint.path, config, recipe, renamed, checkpoint.release)
@@ -120,14 +122,16 @@ def _require_floats(weights: Mapping[str, Weight], recipe: Recipe, path: Path) -
         )
 
 
-def _require_numbers(checkpoint: Checkpoint) -> None:
-    """One tensor that is not all zeros suffices, and nearly always that is the first, by its first number."""
-    if all(map(_is_blank, checkpoint.tensors.values())):
+def _require_numbers(weights: Mapping[str, Weight], path: Path) -> None:
+    """No matrix of a model is all zeros; whether one is, its first number nearly always tells."""
+    matrices = {name: weight for name, weight in weights.items() if len(weight.shape) > 1 and not is_unused(name)}
+    blank = [name for name, weight in matrices.items() if any(map(_is_blank, parts_of(weight)))]
+    if blank:
         raise CheckpointError(
-            f"{checkpoint.path}: all numbers of its {len(checkpoint.tensors)} tensors are 0: room was made for them, "
-            "and they were never written, as by torch.save under skip_data. Save it again without that, or download "
-            "it again.",
-            path=checkpoint.path,
+            f"{path}: all numbers of {len(blank)} of its {len(matrices)} matrices are 0 ({listed(compact(blank), 4)}): "
+            "room was made for them, and they were never written, as by a download or a copy that stopped, or by "
+            "torch.save under skip_data. Download or copy it again, or save it again without that.",
+            path=path,
         )
 
 

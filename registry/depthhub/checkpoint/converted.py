@@ -5,8 +5,6 @@ multiple of 64 bytes come first, in the order of the authors' state dict, and th
 that each of them does. The few others follow, widest numbers first, so that every number is aligned to its own size.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import math
@@ -40,7 +38,7 @@ _DTYPES = {"float64": ("F64", 8), "float32": ("F32", 4), "float16": ("F16", 2), 
 
 def write_converted(
     write: Callable[[memoryview], object],
-    converted: Converted,
+    converted: "Converted",
     *,
     content_hash: ContentHash,
     progress: Callable[[int, int], object] | None = None,
@@ -63,18 +61,18 @@ def write_converted(
 
 
 class Place(NamedTuple):
-    """Where a tensor lies in the file: the bytes from `begin` to `end`."""
+    """Where a tensor lies in the file: the bytes from `begin` to `end`. dtype: a `torch.dtype`."""
 
     name: str
-    dtype: torch.dtype
+    dtype: Any
     shape: Sequence[int]
     begin: int
     end: int
 
 
 def read_converted(
-    path: Path, *, device: torch.device | str = "cpu", mapped: bool = True
-) -> tuple[dict[str, Tensor], ConvertedHeader]:
+    path: Path, *, device: "torch.device | str" = "cpu", mapped: bool = True
+) -> "tuple[dict[str, Tensor], ConvertedHeader]":
     """The tensors that a model needs, and what the file says of itself. On the CPU they are views of the mapped file;
     another device gets the file piece by piece, and the host never holds it whole.
 
@@ -116,7 +114,7 @@ def _read(file: FileIO) -> bytearray:
     return content
 
 
-def _views_of(content: mmap.mmap | bytearray) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _views_of(content: mmap.mmap | bytearray) -> "tuple[dict[str, str], dict[str, Tensor]]":
     """The metadata of a safetensors file, and the tensors that a model needs; they keep `content` alive."""
     import torch
 
@@ -155,16 +153,16 @@ def _places(header: dict[str, Any], data: int) -> Iterator[Place]:
             yield Place(name, dtype, shape, data + begin, data + end)
 
 
-def bytes_of(converted: Converted) -> int:
+def bytes_of(converted: "Converted") -> int:
     """What the tensors of the file will take; its header comes on top, some hundred thousand bytes at most."""
     return sum(_nbytes(converted, name) for name in converted.weights)
 
 
-def _nbytes(converted: Converted, name: str) -> int:
+def _nbytes(converted: "Converted", name: str) -> int:
     return math.prod(converted.weights[name].shape) * _DTYPES[converted.dtype(name)][1]
 
 
-def _header(converted: Converted, text: str, sizes: dict[str, int], order: list[str]) -> bytes:
+def _header(converted: "Converted", text: str, sizes: dict[str, int], order: list[str]) -> bytes:
     """Length and header of the safetensors format; blanks at its end bring the data to where it should begin."""
     offsets, end = {}, 0
     for name in order:
@@ -179,7 +177,7 @@ def _header(converted: Converted, text: str, sizes: dict[str, int], order: list[
     return len(encoded).to_bytes(8, "little") + encoded
 
 
-def _chunks(header: memoryview, converted: Converted, order: list[str]) -> Iterator[memoryview]:
+def _chunks(header: memoryview, converted: "Converted", order: list[str]) -> Iterator[memoryview]:
     yield header
     for name in order:
         tensor = converted.tensor(name)  # this name keeps the memory alive while its bytes are handed on

@@ -4,8 +4,6 @@ One value of the safetensors metadata, as canonical JSON: equal headers are equa
 when; that belongs to the record of an entry. Reading it needs no torch, and no more of the file than its beginning.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from io import FileIO
@@ -42,7 +40,7 @@ class ConvertedHeader(NamedTuple):
         return canonical_json(facts)
 
     @classmethod
-    def in_metadata(cls, metadata: Mapping[str, str] | None, *, path: Path) -> ConvertedHeader:
+    def in_metadata(cls, metadata: Mapping[str, str] | None, *, path: Path) -> "ConvertedHeader":
         """Raises CheckpointError where it is missing, damaged, or of another version than this one reads."""
         text = (metadata or {}).get(METADATA)
         if text is None:
@@ -68,7 +66,7 @@ class ConvertedHeader(NamedTuple):
         return header
 
     @classmethod
-    def _parse(cls, facts: Mapping[str, Any]) -> ConvertedHeader:
+    def _parse(cls, facts: Mapping[str, Any]) -> "ConvertedHeader":
         content_hash = facts["content_hash"]
         if not is_sha256(content_hash):
             raise ValueError("its content hash is no sha256")
@@ -89,13 +87,20 @@ def read_header(path: Path) -> ConvertedHeader:
 
 
 def build_stated_in(opened: OpenCheckpoint) -> Build | None:
-    """How to build the model in it, if it is a converted file of ours; else None: nothing in it tells."""
+    """How to build the model in it, if it is a converted file of ours; else None: nothing in it tells.
+
+    Whether its tensors are those that it says, `header_in` and their shapes tell.
+    """
+    header = header_in(opened)
+    return header and header.recipe.build
+
+
+def header_in(opened: OpenCheckpoint) -> ConvertedHeader | None:
+    """What it says of itself, if it is a converted file of ours. Raises CheckpointError where that is damaged."""
     if opened.container != "safetensors":
         return None
     metadata = _metadata_in(opened.file, opened.path)
-    if METADATA not in metadata:
-        return None
-    return ConvertedHeader.in_metadata(metadata, path=opened.path).recipe.build
+    return ConvertedHeader.in_metadata(metadata, path=opened.path) if METADATA in metadata else None
 
 
 def canonical_json(value: object) -> str:

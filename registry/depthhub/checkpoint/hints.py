@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..model.config import ENCODERS, METRIC, Build, Taps
+from ..model.config import ENCODERS, METRIC, Build, ModelConfig, Taps
 
 if TYPE_CHECKING:
     from .shapes import Sizes
@@ -41,23 +41,28 @@ def build_from_config_json(data: object) -> Build | None:
     return None
 
 
-def contradiction(data: object, sizes: Sizes) -> str | None:
+def contradiction(data: object, sizes: Sizes | ModelConfig) -> str | None:
     """Where a config.json states another size than the weights beside it have: a clause for a message, or None.
 
-    `its config.json says 12 blocks and width 384, but the tensors have 24 blocks and width 1024`. Blocks, width and
-    heads are held against the shapes, as far as the config states them; what it leaves out, transformers fills with
-    its defaults, and so does this. Configs that `build_from_config_json` does not know state nothing. Never raises.
+    `its config.json says 12 blocks and width 384, but the tensors have 24 blocks and width 1024`. What shapes tell is
+    held against them, as far as the config states it; blocks, width and heads that it leaves out, transformers fills
+    with its defaults, and so does this. Configs that `build_from_config_json` does not know state nothing.
+    Never raises.
     """
     if not isinstance(data, Mapping):
         return None
     try:
-        stated = _sizes_stated(data)
-        found = {name: getattr(sizes, name) for name in _SIZES if name in stated}
-        wrong = [name for name in found if stated[name] != found[name]]
-        says, have = (" and ".join(_counted(name, of[name]) for name in wrong) for of in (stated, found))
+        wrong = [fact for fact in _facts(data, sizes) if fact.said != fact.found]
+        says = " and ".join(_counted(fact.name, fact.said) for fact in wrong)
+        have = " and ".join(_counted(fact.name, fact.found) for fact in wrong)
     except _DAMAGED:
         return None
     return f"its config.json says {says}, but the tensors have {have}" if wrong else None
+
+
+def is_of_another_model(data: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of a model of transformers that no `Build` can express. Never raises."""
+    return data.get("model_type") is not None and build_from_config_json(data) is None
 
 
 _DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -65,7 +70,53 @@ _DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, Recu
 
 
 def _counted(name: str, value: object) -> str:
-    return f"width {reprlib.repr(value)}" if name == "width" else f"{reprlib.repr(value)} {name}"
+    return f"{reprlib.repr(value)} {name}" if name in ("blocks", "heads") else f"{name} {reprlib.repr(value)}"
+
+
+class _Fact(NamedTuple):
+    """What a config says, and what the shapes have found it to be."""
+
+    name: str
+    said: object
+    found: object
+
+
+def _facts(data: Mapping[str, Any], sizes: Sizes | ModelConfig) -> Iterator[_Fact]:
+    stated = _sizes_stated(data)
+    yield from (_Fact(name, stated[name], getattr(sizes, name)) for name in _SIZES if name in stated)
+    channels, fusion = list(sizes.reassembly_channels), sizes.fusion_channels
+    if data.get("model_type") == "depth_anything":
+        head = {
+            "patch_size": sizes.patch_size,
+            "reassemble_hidden_size": sizes.width,
+            "neck_hidden_sizes": channels,
+            "fusion_hidden_size": fusion,
+            "head_hidden_size": sizes.head_channels,
+        }
+        encoder = {
+            "patch_size": sizes.patch_size,
+            "num_channels": 3,
+            "qkv_bias": True,
+            "use_swiglu_ffn": sizes.mlp == "swiglu",
+        }
+        backbone = data["backbone_config"]
+        yield from (*_stated(data, head), *_stated(backbone, encoder))
+        if (ratio := backbone.get("mlp_ratio")) is not None:
+            yield _Fact("feed-forward of width", _mlp_width(ratio, sizes), sizes.mlp_width)
+    elif {"encoder", "features", "out_channels"} <= data.keys():
+        yield from _stated(data, {"features": fusion, "out_channels": channels})
+
+
+def _stated(data: Mapping[str, Any], found: Mapping[str, object]) -> Iterator[_Fact]:
+    return (_Fact(name, data[name], has) for name, has in found.items() if data.get(name) is not None)
+
+
+def _mlp_width(ratio: object, sizes: Sizes | ModelConfig) -> object:
+    """As transformers computes it; what is no ratio is left as it is."""
+    if not isinstance(ratio, int | float) or not 0 < ratio < 1 << 10:
+        return ratio
+    hidden = int(sizes.width * ratio)
+    return hidden if sizes.mlp == "gelu" else (hidden * 2 // 3 + 7) // 8 * 8
 
 
 def _sizes_stated(data: Mapping[str, Any]) -> Mapping[str, object]:
@@ -92,7 +143,7 @@ _DINOV2 = {
 }
 """What no shape tells of the encoder, and what ours is built of. A config that says otherwise is another model's."""
 
-_DPT = {"head_in_index": -1, "reassemble_factors": [4, 2, 1, 0.5]}
+_DPT = {"head_in_index": -1, "reassemble_factors": [4, 2, 1, 0.5], "backbone": None, "use_timm_backbone": False}
 """The same, of the head."""
 
 
@@ -110,7 +161,7 @@ def _from_transformers(data: Mapping[str, Any]) -> Build | None:
     if kind == "metric":
         depth = data.get("max_depth")
         return None if depth is None else _with_taps(Build(METRIC, depth), taps, blocks)
-    if kind != "relative":
+    if kind != "relative" or data.get("max_depth") not in (None, 0, 1):  # transformers multiplies by it all the same
         return None
     for build in (Build("v1"), Build("v2")):
         if build.taps_for(blocks) == taps:
@@ -124,9 +175,13 @@ def _agrees(data: Mapping[str, Any], expected: Mapping[str, object]) -> bool:
 
 def _taps_in(backbone: Mapping[str, Any]) -> Taps | None:
     """0-based blocks. transformers counts the patch embedding as stage 0, so its block numbers begin at 1."""
-    stages = backbone.get("out_indices")
-    if stages is None and isinstance(names := backbone.get("out_features"), Sequence):
-        stages = [int(str(name).removeprefix("stage")) for name in names]
+    stages, names = backbone.get("out_indices"), backbone.get("out_features")
+    if names is not None:
+        named = [int(str(name).removeprefix("stage")) for name in names]
+        if stages is None:
+            stages = named
+        elif stages != named:
+            return None
     if not isinstance(stages, Sequence) or len(stages) != 4 or not all(type(stage) is int for stage in stages):
         return None
     first, second, third, fourth = (stage - 1 for stage in stages)

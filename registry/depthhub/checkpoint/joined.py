@@ -41,3 +41,8 @@ Weight: TypeAlias = "Tensor | Joined"
 
 def whole(weight: Weight) -> Tensor:
     return weight.tensor() if isinstance(weight, Joined) else weight
+
+
+def parts_of(weight: Weight) -> tuple[Tensor, ...]:
+    """Its tensors, as they lie in the file."""
+    return weight.parts if isinstance(weight, Joined) else (weight,)

@@ -13,6 +13,7 @@ from typing import Literal
 from ..errors import CheckpointError, UnsupportedModelError
 from .rules import DEPTHHUB, DISTILL, TRANSFORMERS
 from .table import Table
+from .words import listed, shown
 
 Layout = Literal["original", "distill", "transformers", "depthhub"]
 
@@ -113,16 +114,16 @@ def _why_unknown(names: list[str]) -> str:
         top, _, rest = name.partition(".")
         groups.setdefault(top, []).append(rest)
     models = [top for top, rest in groups.items() if isinstance(recognise(rest), str)]
-    counted = ", ".join(f"{top} ({len(rest)})" for top, rest in list(groups.items())[:12])
+    counted = ", ".join(f"{shown(top)} ({len(rest)})" for top, rest in list(groups.items())[:12])
     if len(models) > 1:
         return (
-            f"it holds {len(models)} models, under {' and '.join(models)}. Save the one that you mean, "
-            "without that prefix, in a file of its own."
+            f"it holds {len(models)} models, under {listed(list(map(shown, models)), 12, ' and ')}. Save the one that "
+            "you mean, without that prefix, in a file of its own."
         )
     if models:
         return (
-            f"it holds a Depth-Anything model under {models[0]}, and other tensors beside it: {counted}. "
-            f"Where those are of no use, save those under {models[0]} in a file of their own."
+            f"it holds a Depth-Anything model under {shown(models[0])}, and other tensors beside it: {counted}. "
+            f"Where those are of no use, save those under {shown(models[0])} in a file of their own."
         )
     return (
         f"it is not a Depth-Anything model, or in a layout that is not known. Its {len(names)} tensors begin with: "

@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple, cast
 from ..errors import CheckpointError, UnsafeCheckpointError
 from .containers import LEGACY_MAGIC, OpenCheckpoint
 from .unpickled import IN_REACH
+from .words import listed, shown
 from .zipped import Member, Zipped
 
 PICKLE_LIMIT = 64 << 20
@@ -187,10 +188,9 @@ def _refuse(path: Path, imports: list[str]) -> None:
 
 
 def _unsafe(path: Path, offending: list[str]) -> UnsafeCheckpointError:
-    shown = ", ".join(offending[:8]) + (f" and {len(offending) - 8} more" if len(offending) > 8 else "")
     return UnsafeCheckpointError(
-        f"{path} holds more than tensors and plain containers: {shown}. To read that is to run code from the file, "
-        f"so it was not read. {_RE_SAVE}",
+        f"{path} holds more than tensors and plain containers: {listed(list(map(shown, offending)), 8)}. To read "
+        f"that is to run code from the file, so it was not read. {_RE_SAVE}",
         path=path,
         offending=offending,
     )

@@ -19,6 +19,7 @@ from .layouts import Layout, detect
 from .legacy import read_legacy
 from .pickles import Pickle, safe_legacy_pickles_in, safe_pickle_in
 from .unpickled import unpickle
+from .words import shown
 from .wrappers import unwrap
 from .zipped import Zipped
 
@@ -105,7 +106,8 @@ def _damage_told(path: Path) -> Iterator[None]:
         first_line = str(error).partition("\n")[0]
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint; it is damaged, or written in a way that cannot be read safely "
-            f"({type(error).__name__}: {first_line}). Download it again, or save its state dict again with torch.save.",
+            f"({type(error).__name__}: {shown(first_line, 300)}). Download it again, or save its state dict again with "
+            "torch.save.",
             path=path,
         ) from error
 
@@ -117,17 +119,23 @@ def _safetensors_in(opened: OpenCheckpoint) -> dict[str, Tensor]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
     except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
-            f"{path} begins as a safetensors file, but is cut short or damaged ({error}). Download it again.", path=path
+            f"{path} begins as a safetensors file, but is cut short or damaged ({shown(str(error), 300)}). "
+            "Download it again.",
+            path=path,
         ) from error
 
 
 def _require_real_tensors(path: Path) -> None:
     """What is read becomes an entry that is shared: it must be numbers, not their description."""
-    kind = type(torch.empty(1, device="cpu"))
-    if kind is not Tensor:
+    made = torch.empty(1, device="cpu")
+    try:
+        is_real = type(made) is Tensor and made.data_ptr() != 0
+    except RuntimeError:  # what torch.func makes has no memory, whatever its type
+        is_real = False
+    if not is_real:
         raise CheckpointError(
-            f"{path} cannot be read here: torch was told to make a {kind.__name__} of every tensor. Load the model "
-            "outside of that (FakeTensorMode, tracing).",
+            f"{path} cannot be read here: torch was told to make something else of every tensor "
+            f"({type(made).__name__}). Load the model outside of that (FakeTensorMode, tracing, torch.func).",
             path=path,
         )
 

@@ -1,7 +1,5 @@
 """What decides a converted file besides the checkpoint's bytes: plain data, importable without torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -35,7 +33,7 @@ class Recipe(_Recipe):
 
     __slots__ = ()
 
-    def __new__(cls, build: Build, dtype: Dtype | None = None, layout_version: int = LAYOUT_VERSION) -> Recipe:
+    def __new__(cls, build: Build, dtype: Dtype | None = None, layout_version: int = LAYOUT_VERSION) -> "Recipe":
         if dtype is not None and dtype not in DTYPES:
             raise ValueError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
         return super().__new__(cls, build, dtype, layout_version)
@@ -45,5 +43,5 @@ class Recipe(_Recipe):
         return {"build": self.build.to_json(), "dtype": self.dtype, "layout_version": self.layout_version}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
+    def from_json(cls, data: Mapping[str, Any]) -> "Recipe":
         return cls(Build.from_json(data["build"]), data["dtype"], data["layout_version"])

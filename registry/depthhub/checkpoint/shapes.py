@@ -16,6 +16,7 @@ from ..model.config import Build, Mlp, ModelConfig
 from .account import account_error, compact
 from .recipe import UNUSED
 from .rules import DEPTHHUB
+from .words import listed
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -185,7 +186,7 @@ def _read_sizes(shapes: Shapes, path: Path) -> Sizes:
 
     wrong = []
     if empty := [name for name, shape in shapes.items() if 0 in shape]:
-        wrong.append(f"tensors without a single number: {', '.join(compact(empty))}")
+        wrong.append(f"tensors without a single number: {listed(compact(empty), 12)}")
     if width % HEAD_WIDTH:
         wrong.append(f"width {width} is not a multiple of {HEAD_WIDTH}, the features of an attention head")
     if side == 0 or side * side != patches:
@@ -252,4 +253,4 @@ def _by(shape: Iterable[int]) -> str:
 
 
 def _some(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
+    return listed(list(map(str, numbers)), 8)

@@ -215,6 +215,7 @@ class _Completion:
     def __init__(self, records: Mapping[str, memoryview]) -> None:
         self._records = records
         self._numbers: dict[tuple[str, torch.dtype], Tensor] = {}
+        self._room = sum(record.nbytes for record in records.values())
         self._made: dict[int, object] = {}
         self._kept: list[object] = []
 
@@ -248,7 +249,14 @@ class _Completion:
         if 0 in saved.shape:
             return torch.empty(saved.shape, dtype=saved.dtype, device="cpu")
         view = numbers.as_strided(saved.shape, saved.stride, saved.offset)
-        return view.neg() if saved.is_negative else view
+        return self._negated(view) if saved.is_negative else view
+
+    def _negated(self, view: Tensor) -> Tensor:
+        """A copy. All of them together take no more than the file does: a few numbers can claim to be many."""
+        self._room -= view.numel() * view.element_size()
+        if self._room < 0:
+            raise ValueError("its tensors share memory or repeat themselves, and have to be copied")
+        return view.neg()
 
     def _numbers_of(self, key: str, dtype: torch.dtype) -> Tensor:
         """All of a record, as numbers of `dtype`; copied only where they do not lie as processors want them."""

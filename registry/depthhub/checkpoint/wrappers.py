@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .cast import bits_of
+from .cast import bits_of, is_dense
 from .layouts import Foreign, may_hold_a_model, recognise
+from .words import few, listed, quoted, shown
 
 DEPTH = 6
 """Prefixes before a name that are taken off. Training programs pile up two or three."""
@@ -51,7 +52,7 @@ class _Found:
 
     @property
     def place(self) -> str:
-        return ".".join(map(str, self.trail)) or "the top level"
+        return shown(".".join(map(shown, self.trail))) or "the top level"
 
     def tensors(self) -> dict[str, Tensor]:
         # detach: a saved nn.Parameter would drag requires_grad along
@@ -73,9 +74,11 @@ def unwrap(saved: object, *, path: Path) -> StateDict:
     unnamed = [name for name, v in chosen.content.items() if isinstance(v, Tensor) and not isinstance(name, str)]
     if unnamed:
         raise CheckpointError(
-            f"{path}: tensors without a name, under {unnamed[:8]}. Save model.state_dict().", path=path
+            f"{path}: tensors without a name, under {listed(list(map(quoted, unnamed)), 8)}. Save model.state_dict().",
+            path=path,
         )
-    return StateDict(chosen.tensors(), (*_taken(chosen), *others, *_ignored(saved, chosen, found), *chosen.removed))
+    decisions = (*_taken(chosen), *few(others), *_ignored(saved, chosen, found), *chosen.removed)
+    return StateDict(chosen.tensors(), decisions)
 
 
 def _state_dicts(
@@ -120,10 +123,11 @@ def _choose(found: list[_Found], path: Path) -> tuple[_Found, list[str]]:
     chosen, *rivals = models
     if not all(_same(chosen, rival) for rival in rivals):
         places = [f"'{candidate.place}'" for candidate in models]
-        keys = "".join(f"[{part!r}]" for part in rivals[0].trail)
+        keys = "".join(f"[{quoted(part)}]" for part in rivals[0].trail)
         raise CheckpointError(
-            f"{path} holds {len(models)} different sets of weights, under {' and '.join(places)}. Save the one that "
-            f"you mean in its own file: torch.save(torch.load({path.name!r}, weights_only=True){keys}, 'weights.pth').",
+            f"{path} holds {len(models)} different sets of weights, under {listed(places, 12, ' and ')}. Save the one "
+            f"that you mean in its own file: torch.save(torch.load({path.name!r}, weights_only=True){keys}, "
+            "'weights.pth').",
             path=path,
         )
     reasons = [f"passed over '{rival.place}', which holds the same tensors" for rival in rivals]
@@ -138,6 +142,8 @@ def _same(one: _Found, other: _Found) -> bool:
     mine, theirs = one.tensors(), other.tensors()
     return mine.keys() == theirs.keys() and all(
         (tensor.dtype, tensor.shape) == (theirs[name].dtype, theirs[name].shape)
+        and is_dense(tensor)
+        and is_dense(theirs[name])
         and torch.equal(bits_of(tensor), bits_of(theirs[name]))
         for name, tensor in mine.items()
     )
@@ -154,12 +160,13 @@ def _ignored(saved: object, chosen: _Found, found: list[_Found]) -> list[str]:
     level: Any = saved
     for part in chosen.trail:
         beside += [
-            f"{name!r} ({_kind(item)})" for name, item in _items(level) if id(item) not in accounted and name != part
+            f"{quoted(name)} ({_kind(item)})"
+            for name, item in _items(level)
+            if id(item) not in accounted and name != part
         ]
         level = level[part]
-    beside += [f"{n!r} ({_kind(item)})" for n, item in chosen.content.items() if not isinstance(item, Tensor)]
-    more = f" and {len(beside) - 12} more" if len(beside) > 12 else ""
-    return [f"ignored {', '.join(beside[:12])}{more}"] if beside else []
+    beside += [f"{quoted(n)} ({_kind(item)})" for n, item in chosen.content.items() if not isinstance(item, Tensor)]
+    return [f"ignored {listed(beside, 12)}"] if beside else []
 
 
 def _kind(value: object) -> str:
@@ -182,7 +189,7 @@ def bare_names(names: Collection[str]) -> tuple[dict[str, str], tuple[str, ...]]
         prefixes.append(prefix)
         stripped = [name.removeprefix(prefix) for name in stripped]
     if found is not None and prefixes:
-        removed.append(f"removed the prefix '{''.join(prefixes)}' from every name")
+        removed.append(f"removed the prefix '{shown(''.join(prefixes))}' from every name")
         bare = dict(zip(names, stripped, strict=True))
     return bare, tuple(removed)
 

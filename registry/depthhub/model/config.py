@@ -3,8 +3,6 @@
 `Build` is what shapes cannot tell (taps, last activation, maximum depth); `ModelConfig` is everything.
 """
 
-from __future__ import annotations
-
 import reprlib
 import sys
 from collections.abc import Mapping
@@ -40,7 +38,7 @@ class Build(_Build):
 
     __slots__ = ()
 
-    def __new__(cls, family: Family, max_depth: float | None = None, taps: Taps | None = None) -> Build:
+    def __new__(cls, family: Family, max_depth: float | None = None, taps: Taps | None = None) -> "Build":
         if family not in FAMILIES:
             raise ValueError(f"family {reprlib.repr(family)} is none of {', '.join(FAMILIES)}")
         if family == METRIC:
@@ -63,7 +61,7 @@ class Build(_Build):
         return {"family": self.family, "max_depth": self.max_depth, "taps": self.taps and list(self.taps)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Build:
+    def from_json(cls, data: Mapping[str, Any]) -> "Build":
         """The build that `to_json` wrote. Raises ValueError, TypeError or KeyError on anything else."""
         if not isinstance(data, Mapping):
             raise TypeError(f"a build is a mapping with a family; got {reprlib.repr(data)}")
@@ -160,7 +158,7 @@ class ModelConfig(NamedTuple):
         return {name: list(v) if isinstance(v, tuple) else v for name, v in self._asdict().items()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:
+    def from_json(cls, data: Mapping[str, Any]) -> "ModelConfig":
         """The config that `to_json` wrote. Raises ValueError, TypeError or KeyError on anything else."""
         fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
         config = cls(**fields)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from depthhub_cache.entry import Entry, broken, unreadable
+from depthhub_cache.entry import Entry, broken, identity_of, unreadable
 from depthhub_cache.identity import make_key
 from depthhub_cache.store import Store
 
@@ -88,5 +88,8 @@ def provenance_of(entry: Entry, located: Located) -> Provenance:
 
 
 def _require_own(header: ConvertedHeader, entry: Entry) -> None:
+    """What was opened is what was found, and perhaps verified, before."""
     if make_key(header.content_hash, header.recipe.to_json()) != entry.key:
         raise CheckpointError("its weights are those of another entry", path=entry.weights)
+    if identity_of(entry.path) != entry.identity:
+        raise CheckpointError("another one took its place while it was opened", path=entry.weights)

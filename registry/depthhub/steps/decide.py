@@ -28,8 +28,8 @@ def decide(request: Request, located: Located, content_hash: ContentHash) -> Rec
     entry = _entry(request, located, content_hash)
     if entry is not None:
         build = _confirmed(request, entry.require_supported(), f"the catalog knows these weights as {entry.name},")
-    elif located.stated is not None and located.stated.config is None:
-        build = _confirmed(request, located.stated.build, located.stated.teller)
+    elif (stated := located.stated) is not None and stated.config is None and stated.build is not None:
+        build = _confirmed(request, stated.build, stated.teller)
     else:
         build = _from_caller(request, located.stated) or _from_surroundings(request, located)
     return Recipe(build=build, dtype=request.dtype)
@@ -88,7 +88,7 @@ def _from_caller(request: Request, stated: Stated | None) -> Build | None:
         )
     else:
         build = Build(family, request.max_depth)
-    if told is not None and told != build:
+    if stated is not None and told != build:
         _warn(f"{request.source}: built as {_words(build)}, as you say; its config.json says {_words(told)}.")
     return build
 
@@ -98,19 +98,20 @@ def _from_surroundings(request: Request, located: Located) -> Build:
     from ..checkpoint.hints import guess_from_file_name
 
     guess = guess_from_file_name(located.filename)
-    if located.stated is not None:
-        told = located.stated.build
-        if guess is not None and (guess.family, guess.max_depth) != (told.family, told.max_depth):
-            raise FamilyError(
-                f"{request.source}: its config.json says {_words(told)}, its name {_words(guess)}. "
-                f"Say which: {_say(told)} or {_say(guess)}.",
-                source=str(request.source),
-            )
+    told = located.stated.build if located.stated is not None else None
+    if located.stated is not None and guess is not None and (told is None or told._replace(taps=None) != guess):
+        raise FamilyError(
+            f"{request.source}: its config.json says {_words(told)}, its name {_words(guess)}. "
+            f"Say which: {' or '.join(_say(build) for build in (told, guess) if build)}.",
+            source=str(request.source),
+        )
+    if told is not None:
         return told
     if guess is None:
+        otherwise = f" (its config.json says {_words(None)})" if located.stated is not None else ""
         raise FamilyError(
-            f"{request.source}: nothing tells how to build this model; V1, V2 and V2-metric have the same keys "
-            "and shapes. Say family='v1', family='v2', or family='v2-metric' with max_depth in metres "
+            f"{request.source}: nothing tells how to build this model{otherwise}; V1, V2 and V2-metric have the same "
+            "keys and shapes. Say family='v1', family='v2', or family='v2-metric' with max_depth in metres "
             "(--family, --max-depth).",
             source=str(request.source),
         )

@@ -1,11 +1,10 @@
 """sha256 of a file, in one pass, with progress; and whether a file is still the one that was hashed."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
 from typing import NamedTuple
@@ -37,20 +36,25 @@ what is written through a map is dated later. The end of a .pth holds a checksum
 
 def sha256_of(opened: OpenCheckpoint, source: str, report: Report) -> ContentHash:
     """The content hash, every byte read. Raises CheckpointError where the system does not let us."""
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(_CHUNK))
-    try:
-        opened.file.seek(0)
-        total, done = opened.size, 0
-        while count := opened.file.readinto(buffer):
-            digest.update(buffer[:count])
-            done += count
-            report(Progress(source, "verifying", done, total))
-    except OSError as error:
-        raise _unreadable(opened, error) from error
+    digest, total, done = hashlib.sha256(), opened.size, 0
+    for chunk in _chunks(opened):
+        digest.update(chunk)
+        done += len(chunk)
+        report(Progress(source, "verifying", done, total))  # what it raises is the caller's own
     if done != total:
         raise _changed(opened)
     return ContentHash(digest.hexdigest())
+
+
+def _chunks(opened: OpenCheckpoint) -> Iterator[memoryview]:
+    """All of the file, piece by piece, in one buffer."""
+    buffer = memoryview(bytearray(_CHUNK))
+    try:
+        opened.file.seek(0)
+        while count := opened.file.readinto(buffer):
+            yield buffer[:count]
+    except OSError as error:
+        raise _unreadable(opened, error) from error
 
 
 def git_sha1_of(content: bytes) -> str:
@@ -89,6 +93,21 @@ def require_content(opened: OpenCheckpoint, content_hash: ContentHash, source: s
     """
     if sha256_of(opened, source, report) != content_hash:
         raise _changed(opened)
+
+
+def require_whole(opened: OpenCheckpoint) -> None:
+    """Raises CheckpointError where a part of it was never written, as the file system tells; a .pth has checksums."""
+    if opened.container != "safetensors" or not hasattr(os, "SEEK_HOLE"):
+        return
+    hole = opened.size
+    with suppress(OSError):  # where it does not tell
+        hole = opened.file.seek(0, os.SEEK_HOLE)
+    if hole < opened.size:
+        raise CheckpointError(
+            f"{opened.path}: a part of it was never written, from byte {hole:,} on: a download or a copy that stopped? "
+            "Download or copy it again. Where zeros are meant there, `cp --sparse=never` makes a whole copy.",
+            path=opened.path,
+        )
 
 
 class Settled(NamedTuple):

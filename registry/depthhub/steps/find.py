@@ -1,7 +1,5 @@
 """Which entry is wanted, and whether it is there."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from depthhub_cache.entry import Entry
@@ -14,7 +12,7 @@ from ..errors import BrokenEntryError, CheckpointError
 from ..progress import Progress
 from .decide import decide
 from .located import Located
-from .promised_size import require_encoder
+from .promised_size import require_encoder, require_size_of_config
 from .request import Request
 
 
@@ -45,15 +43,21 @@ def want(located: Located, request: Request) -> Wanted:
 
 
 def find(wanted: Wanted, store: Store) -> Entry | None:
-    """The wanted entry if it is there. Raises MismatchError where it is not of the size that its name promises."""
+    """The wanted entry if it is there.
+
+    Raises MismatchError where it is not of the size that its name, or the config.json beside it, promises.
+    """
+    located = wanted.located
     entry = store.get(wanted.key) if wanted.key is not None else None
-    named = wanted.located.entry
-    if entry is not None and named is not None and named.sha256 != wanted.located.content_hash:
+    by_name = located.entry is not None and located.entry.sha256 != located.content_hash
+    by_config = located.stated is not None and located.stated.config is not None
+    if entry is not None and (by_name or by_config):
         try:
             config = read_header(entry.weights).config
         except CheckpointError:  # gone since
             return None
-        require_encoder(config, wanted.located, entry.weights)
+        require_encoder(config, located, entry.weights)
+        require_size_of_config(config, located, entry.weights)
     return entry
 
 
@@ -62,6 +66,19 @@ def find_sound(wanted: Wanted, request: Request, store: Store) -> Entry | None:
     while (entry := find(wanted, store)) and not _is_as_wanted(entry, request, store):
         pass  # it is not given again; there may be another one in a tier below
     return entry
+
+
+def require_as_wanted(entry: Entry, request: Request, store: Store) -> None:
+    """Of an entry that was made just now: another process may have been first, with bytes of its own.
+
+    Raises IntegrityError where they are not the locked ones, BrokenEntryError where they are not what the record says.
+    """
+    if not _is_as_wanted(entry, request, store):
+        raise BrokenEntryError(
+            f"{request.source}: another process published the entry {entry.path} meanwhile, and it was damaged; it is "
+            "set aside. Try again.",
+            path=entry.path,
+        )
 
 
 def _is_as_wanted(entry: Entry, request: Request, store: Store) -> bool:

@@ -9,15 +9,15 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from depthhub_cache.dates import date_of
 from depthhub_cache.errors import CacheNotWritableError
 from depthhub_cache.identity import ContentHash
 from depthhub_cache.store import Store
 
 from ..catalog import CatalogEntry
 from ..checkpoint.containers import OpenCheckpoint
-from ..errors import DepthHubError, NotFoundError, OfflineError, SourceError
+from ..errors import NotFoundError, OfflineError, SourceError
 from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES, is_commit
-from ..model.config import METRIC
 from ..progress import Progress
 from ..settings import DEFAULT_ENDPOINT
 from ..source import HubFile
@@ -31,25 +31,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("depthhub")
 
+FOUND = "found:"
+"""How the names begin under which is remembered what was found in the cache of the Hub's own client."""
+
 
 def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
     """A branch, a tag or a file that the catalog has no pin for: remembered, or asked for once."""
+    if request.settings.offline:
+        return _without_asking(wanted, entry, request, store)
     ref = ref_name(wanted, entry, request)
-    offline = request.settings.offline
-    remembered = None if request.refresh and not offline else _recall(ref, wanted, entry, request, store)
-    if remembered is not None and (offline or _suffices(remembered, entry, request)):
+    remembered = None if request.refresh else _recall(ref, wanted, entry, request, store)
+    if remembered is not None and _suffices(remembered, entry, request):
         return remembered
-    if offline:
-        found = _in_the_hubs_own_cache(wanted, entry, request, store)
-        remember(found, store)
-        return found
+    before = store.recall(ref)
     located = _ask_the_hub(wanted, entry, request)
     log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
-    remember(located, store)
-    if wanted.filename is None:  # asked for by its own name, the file is the same
-        named = wanted._replace(filename=located.filename)
-        remember(located._replace(ref=ref_name(named, entry, request)), store)
+    if store.recall(ref) == before:  # else somebody was told something else while the config.json was on its way
+        remember(located, store)
+        if wanted.filename is None:  # asked for by its own name, the file is the same
+            named = wanted._replace(filename=located.filename)
+            remember(located._replace(ref=ref_name(named, entry, request)), store)
     return located
+
+
+def _without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
+    """What the Hub said; else what its client's cache has: it may be old, or another Hub's, and counts only offline."""
+    ref = ref_name(wanted, entry, request)
+    remembered = _recall(ref, wanted, entry, request, store)
+    if remembered is None and not request.refresh:
+        remembered = _recall(FOUND + ref, wanted, entry, request, store)
+    if remembered is not None:
+        return remembered
+    found = _in_the_hubs_own_cache(wanted, entry, request, store)
+    remember(found, store)
+    return found
 
 
 def remember(located: HubCheckpoint, store: Store) -> None:
@@ -58,20 +73,21 @@ def remember(located: HubCheckpoint, store: Store) -> None:
         return
     try:
         store.remember(located.ref, located.to_ref())
-    except CacheNotWritableError as error:  # costs a question next time, nothing more
+    except (CacheNotWritableError, ValueError) as error:  # or it is too long: a question next time, nothing more
         log.debug("the answer for %s is not remembered: %s", located.source, error)
+
+
+def remember_learned(located: HubCheckpoint, content_hash: ContentHash, store: Store) -> None:
+    """What the Hub could not tell; unless somebody who asked later was told of another commit meanwhile."""
+    now = store.recall(located.ref) if located.ref is not None else None
+    if now is None or now.get("commit") == located.commit:
+        remember(located._replace(content_hash=content_hash), store)
 
 
 def _suffices(remembered: HubCheckpoint, entry: CatalogEntry | None, request: Request) -> bool:
     """Whether all was asked then that this call has to know."""
     needs_card = entry is None and request.settings.allow_licences is not None
-    return (remembered.config_asked or not _needs_config(entry, request)) and (remembered.card_asked or not needs_card)
-
-
-def _needs_config(entry: CatalogEntry | None, request: Request) -> bool:
-    """Whether the repository's config.json may decide anything: not where the catalog or the caller has."""
-    decided = request.family is not None and (request.family != METRIC or request.max_depth is not None)
-    return entry is None and not decided
+    return (remembered.config_asked or entry is not None) and (remembered.card_asked or not needs_card)
 
 
 def ref_name(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> str:
@@ -121,17 +137,10 @@ def _of_its_commit(answer: dict[str, Any], wanted: HubFile) -> dict[str, Any]:
 
 
 def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> HubCheckpoint:
-
     request.report(Progress(str(request.source), "resolving"))
     listing = _list(wanted, entry, request)
     remote = _choose(listing, wanted, entry)
     _confirm_hint(entry, wanted, remote)
-    asked = _needs_config(entry, request)
-    try:
-        stated = _ask_for_config(listing, remote, request) if asked else None
-    except DepthHubError as error:  # the weights can be had all the same; who needs the config is told so
-        log.warning("%s: its config.json could not be had and is ignored: %s", request.source, error)
-        stated, asked = None, False
     return HubCheckpoint(
         source=str(request.source),
         repo_id=remote.repo_id,
@@ -142,8 +151,8 @@ def _ask_the_hub(wanted: HubFile, entry: CatalogEntry | None, request: Request) 
         git_sha1=remote.git_sha1,
         size=remote.size,
         entry=entry,
-        stated=stated,
-        config_asked=asked,
+        stated=_ask_for_config(listing, remote, request) if entry is None else None,
+        config_asked=entry is None,  # else the catalog decides; of all that a caller may say, nothing says the taps
         pinned=False,
         ref=ref_name(wanted, entry, request),
         remembered_at=_iso(datetime.now(timezone.utc)),
@@ -158,6 +167,9 @@ def _ask_for_config(listing: Listing, remote: RemoteFile, request: Request) -> S
     beside = str(PurePosixPath(remote.filename).with_name(CONFIG))
     config = next((file for file in listing.files if file.filename == beside), None)
     if config is None:
+        return None
+    if (config.size or 0) > LIMIT:
+        log.warning("%s: its %s is larger than one can be; it is ignored", request.source, CONFIG)
         return None
     if config.sha256 is None and config.git_sha1 is None:
         log.warning("%s: the Hub tells no digest of its %s, which is taken as it comes", request.source, CONFIG)
@@ -259,7 +271,7 @@ def _known_elsewhere(wanted: HubFile, entry: CatalogEntry | None, request: Reque
 
 
 def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) -> tuple[Stated | None, bool]:
-    """What the file says of itself, else the config.json beside it; and whether that is all that there is to know."""
+    """What the file says of itself, else the config.json beside it; and whether that may be remembered."""
     from .. import hub
 
     if (own := stated_by_itself(opened)) is not None:
@@ -269,7 +281,10 @@ def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) ->
     text = None if config is None else read_config(config.path)
     if config is None or text is None:
         return None, True
-    if config.digest not in (None, hashlib.sha256(text).hexdigest(), git_sha1_of(text)):
+    if config.digest is None:
+        log.warning("%s: nothing tells whether it is as the Hub has it; it is taken as it is", config.path)
+        return stated_in(text, str(config.path)), False
+    if config.digest not in (hashlib.sha256(text).hexdigest(), git_sha1_of(text)):
         log.warning("%s is damaged; it is ignored", config.path)
         return None, False
     return stated_in(text, str(config.path)), True
@@ -293,9 +308,8 @@ def _found_there(
     entry: CatalogEntry | None,
     request: Request,
 ) -> HubCheckpoint:
-    """Remembered only where a name proves the content: without one, a later call with a network asks again."""
-    stated, asked = _stated_there(found, opened, wanted) if entry is None else (None, False)
-    asked_then = datetime.fromtimestamp(found.path.stat().st_mtime, timezone.utc)
+    """Remembered only where names prove the content: without them, a later call looks again."""
+    stated, is_sure = _stated_there(found, opened, wanted) if entry is None else (None, True)
     return HubCheckpoint(
         source=str(request.source),
         repo_id=wanted.repo_id,
@@ -307,8 +321,8 @@ def _found_there(
         size=opened.size,
         entry=entry,
         stated=stated,
-        config_asked=asked,
+        config_asked=entry is None,
         pinned=False,
-        ref=ref_name(wanted, entry, request) if found.digest is not None else None,
-        remembered_at=_iso(asked_then),
+        ref=FOUND + ref_name(wanted, entry, request) if is_sure and found.digest is not None else None,
+        remembered_at=_iso(date_of(found.path.stat().st_mtime)),
     )

@@ -1,7 +1,5 @@
 """A checkpoint on this machine: its content hash, remembered, and what it says of itself."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time
@@ -13,9 +11,9 @@ from depthhub_cache.identity import ContentHash, is_sha256
 from depthhub_cache.store import Store
 
 from ..catalog import Catalog
-from ..checkpoint.containers import OpenCheckpoint
+from ..checkpoint.containers import OpenCheckpoint, held
 from ..errors import CheckpointError
-from .digest import Fingerprint, Settled, fingerprint, require_unchanged, settle, sha256_of
+from .digest import Fingerprint, Settled, fingerprint, require_unchanged, require_whole, settle, sha256_of
 from .located import LocalCheckpoint
 from .request import Request
 from .stated import CONFIG, stated_by
@@ -37,14 +35,14 @@ def locate_local(path: Path, request: Request, store: Store | None, catalog: Cat
     """
     path = path.absolute()
     folder = Path(os.path.realpath(path.parent))  # a link may lead elsewhere a moment later
-    with OpenCheckpoint(folder / path.name) as opened:
+    with held(folder) as descriptor, OpenCheckpoint(folder / path.name, descriptor) as opened:
         found = None
         if store is not None and not (request.refresh or request.verify):
             found = _recall(path, fingerprint(opened), store)
-        stated = stated_by(opened, folder)
+        stated = stated_by(opened)
         if found is None:
             found = _hashed(opened, request)
-            if stated_by(opened, folder) != stated:
+            if stated_by(opened) != stated:
                 raise CheckpointError(f"{folder / CONFIG} changed while {path.name} was read. Try again.", path=path)
             if store is not None:
                 _remember(path, found, store)
@@ -81,6 +79,9 @@ def _hashed(opened: OpenCheckpoint, request: Request) -> _Hashed:
     from ..checkpoint.checksums import are_right
 
     settled, pid = settle(opened), os.getpid()
+    require_whole(opened)
+    if settled.is_written:
+        log.warning("%s: a program has it open to write; what it writes later is not in the model", opened.path)
     with ThreadPoolExecutor(1, "depthhub-checksums") as beside:
         comparing = beside.submit(are_right, opened)
         content_hash = sha256_of(opened, str(request.source), request.report)

@@ -1,7 +1,5 @@
 """Where a checkpoint is, and what is known of it before a byte of it is read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -83,7 +83,7 @@ def is_as_locked(lock: Lockfile, entry: Entry, request: Request, store: Store) -
     try:
         require_locked_weights(lock, entry.key, entry.record.weights_sha256, request, f"the entry {entry.path}")
     except IntegrityError as error:
-        if entry.path.is_relative_to(store.root):
+        if store.owns(entry.path):
             raise
         store.distrust(entry, str(error))
         return False

@@ -15,19 +15,21 @@ from depthhub_cache.identity import make_key
 from depthhub_cache.staging import Staging
 from depthhub_cache.store import Store
 
-from ..checkpoint.convert import Converted, convert, sizes_of
+from ..checkpoint.containers import OpenCheckpoint
+from ..checkpoint.convert import Converted, convert
 from ..checkpoint.converted import bytes_of, write_converted
-from ..checkpoint.hints import contradiction
+from ..checkpoint.header import header_in
 from ..checkpoint.reading import Checkpoint, read_checkpoint
 from ..checkpoint.recipe import Recipe
 from ..errors import MismatchError
 from ..progress import Progress
 from .digest import require_unchanged
+from .find import require_as_wanted
 from .licence import licence_of
 from .located import Located
 from .locked import require_locked_weights
 from .obtain import Obtained
-from .promised_size import require_encoder
+from .promised_size import of_another_file, require_encoder, require_size_of_config
 from .request import Request
 from .room import require_room
 
@@ -76,7 +78,7 @@ def _made(
     checkpoint = read_checkpoint(obtained.opened, checked=obtained.checked)
     converted = convert(checkpoint, recipe)
     require_encoder(converted.config, located, obtained.opened.path)
-    _require_config_of(checkpoint, converted, located)
+    require_described(obtained.opened, checkpoint, converted, located)
     for decision in checkpoint.decisions:
         log.info("%s: %s", located.source, decision)
     log.info("inferred from %d tensors: %s", len(checkpoint.tensors), converted.config.summary())
@@ -99,27 +101,33 @@ def _made(
     licence = licence_of(located, obtained.content_hash, request).name
     about = _about(obtained, located, recipe, licence, checkpoint.decisions)
     entry = store.publish(key, staging, weights=WEIGHTS, about=about)
+    require_as_wanted(entry, request, store)
     log.info("converted and published %s bytes as entry %.12s", f"{entry.record.weights_size:,}", key)
     return entry
 
 
-def _require_config_of(checkpoint: Checkpoint, converted: Converted, located: Located) -> None:
-    """A config.json decides only for the file that it describes: of its layout, and of its size."""
-    if located.stated is None or (config := located.stated.config) is None:
+def require_described(opened: OpenCheckpoint, checkpoint: Checkpoint, converted: Converted, located: Located) -> None:
+    """What was stated decides only for the file that it describes: of its layout, and of its size.
+
+    Raises MismatchError where a config.json is of another file, or what a file says of itself was copied from another.
+    """
+    header = header_in(opened)
+    if header is not None and (checkpoint.layout != "depthhub" or header.config != converted.config):
+        raise MismatchError(
+            f"{located.source}: what the file says of itself (that depthhub converted it) is of another file: it has "
+            f"the {checkpoint.layout} layout and is {converted.config.summary()}. Save its tensors without the "
+            "metadata of the file that they came from, and say family= yourself.",
+            path=checkpoint.path,
+            expected=header.config.summary(),
+            found=converted.config.summary(),
+        )
+    if located.stated is None or located.stated.build is None or (config := located.stated.config) is None:
         return
     is_port = config.get("model_type") is not None
     if is_port != (checkpoint.layout == "transformers"):
-        problem: str | None = f"the file is of the {checkpoint.layout} layout"
-    else:
-        problem = contradiction(config, sizes_of(checkpoint))
-    if problem:
-        raise MismatchError(
-            f"{located.source}: the config.json beside it is of another file: {problem}. "
-            "Take it away, and say family= yourself.",
-            path=checkpoint.path,
-            expected="the model of config.json",
-            found=converted.config.summary(),
-        )
+        problem = f"the file is of the {checkpoint.layout} layout"
+        raise of_another_file(problem, converted.config, located, checkpoint.path)
+    require_size_of_config(converted.config, located, checkpoint.path)
 
 
 def _about(

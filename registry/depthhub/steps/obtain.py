@@ -21,7 +21,7 @@ from ..checkpoint.containers import OpenCheckpoint
 from ..errors import CheckpointError, NotFoundError, OfflineError
 from ..progress import Progress, Report
 from .digest import Settled, require_content, require_unchanged, settle, sha256_of
-from .hub_file import remember
+from .hub_file import remember_learned
 from .local_file import forget
 from .located import HubCheckpoint, LocalCheckpoint, Located
 from .request import Request
@@ -66,8 +66,8 @@ def obtain(located: Located, request: Request, store: Store, staging: Staging) -
         try:
             with obtained.opened:
                 yield obtained
-            if located.content_hash is None:  # the Hub could not tell it; now that it was read, the cache can
-                remember(located._replace(content_hash=obtained.content_hash), store)
+            if located.content_hash is None:
+                remember_learned(located, obtained.content_hash, store)
         finally:
             if obtained.downloaded and request.settings.keep_source and os.getpid() == pid:  # a forked child has none
                 _keep(obtained, located, store)
@@ -75,10 +75,10 @@ def obtain(located: Located, request: Request, store: Store, staging: Staging) -
 
 def _local(opened: OpenCheckpoint, located: LocalCheckpoint, request: Request, store: Store) -> Obtained:
     """The user's own file. A remembered hash is good enough to find an entry by, not to make one from."""
-    require_unchanged(opened, located.settled.fingerprint)
+    settled = located.settled if located.hashed_now else settle(opened)
+    require_unchanged(opened, located.settled.fingerprint)  # taken before it was opened: see `opened_settled`
     if located.hashed_now:
-        return Obtained(opened, located.content_hash, None, located.settled, checked=located.checked)
-    settled = settle(opened)
+        return Obtained(opened, located.content_hash, None, settled, checked=located.checked)
     if sha256_of(opened, located.source, request.report) != located.content_hash:
         forget(located, store)
         raise CheckpointError(
@@ -117,8 +117,8 @@ def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request)
     """A copy that is what was asked for; None where it is not, or cannot be read: a download does it too."""
     with ExitStack() as unless_verified:
         try:
-            opened = unless_verified.enter_context(OpenCheckpoint(path))
-            settled = settle(opened)
+            opened, settled = opened_settled(path)
+            unless_verified.enter_context(opened)
             digest = sha256_of(opened, located.source, request.report)
         except (CheckpointError, NotFoundError) as error:
             log.warning("%s", error)
@@ -129,6 +129,21 @@ def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request)
         log.info("found and verified: %s", path)
         unless_verified.pop_all()
         return Obtained(opened, digest, commit, settled)
+
+
+def opened_settled(path: Path) -> tuple[OpenCheckpoint, Settled]:
+    """Opened anew once it is settled, so that nothing happens to it between the two without being seen.
+
+    A union mount (an image) copies a file of a lower layer when somebody opens it to write: who had it open reads the
+    copy from then on, and maps the original.
+    """
+    with OpenCheckpoint(path) as before:
+        settled = settle(before)
+    with ExitStack() as unless_same:
+        opened = unless_same.enter_context(OpenCheckpoint(path))
+        require_unchanged(opened, settled.fingerprint)
+        unless_same.pop_all()
+    return opened, settled
 
 
 def _download(located: HubCheckpoint, request: Request, store: Store, staging: Staging) -> Obtained:

@@ -1,7 +1,5 @@
 """What a caller asked, parsed once."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from ..lockfile import Lockfile
+else:
+    Lockfile = object  # most calls need none of it, and a text in its place would be compiled
 
 SourceLike = str | os.PathLike[str]
 
@@ -44,7 +44,7 @@ class Request(NamedTuple):
         revision: str | None = None,
         family: str | None = None,
         max_depth: float | None = None,
-        dtype: torch.dtype | str | None = None,
+        dtype: "torch.dtype | str | None" = None,
         refresh: bool = False,
         verify: bool = False,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -53,7 +53,7 @@ class Request(NamedTuple):
         lockfile: str | os.PathLike[str] | None = None,
         locked: bool = True,
         progress: Report | None = None,
-    ) -> Request:
+    ) -> "Request":
         """Check every option before anything is done.
 
         locked: if not, a lockfile that is in force has no say, and need not be there.
@@ -104,7 +104,7 @@ def _family(family: str | None, max_depth: float | None, source: str) -> Family 
     return family
 
 
-def _dtype(dtype: torch.dtype | str | None) -> Dtype | None:
+def _dtype(dtype: "torch.dtype | str | None") -> Dtype | None:
     if dtype is None:
         return None
     name = str(dtype).removeprefix("torch.")

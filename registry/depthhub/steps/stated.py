@@ -1,15 +1,14 @@
 """What a checkpoint's own surroundings state about how to build it."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from depthhub_cache.json_object import parse_object
 
-from ..checkpoint.containers import OpenCheckpoint
+from ..checkpoint.containers import OpenCheckpoint, open_file
 from ..checkpoint.header import build_stated_in
 from ..model.config import Build
 
@@ -23,22 +22,23 @@ LIMIT = 1 << 20
 class Stated(NamedTuple):
     """How to build a model, as the file itself or the config.json beside it says.
 
-    config: that config.json, None where the file's own header says it, or a lockfile: those were written when it had
-    been decided, so nobody may contradict them (`teller` says in words which it was); a config.json is outranked by the
-    caller.
+    build: None where a config.json is that of a model that cannot be built. config: that config.json, None where the
+    file's own header says it, or a lockfile: those were written when it had been decided, so nobody may contradict them
+    (`teller` says in words which it was); a config.json is outranked by the caller.
     """
 
-    build: Build
+    build: Build | None
     config: Mapping[str, Any] | None
     teller: str = "the file itself says that it was converted as"
 
 
-def stated_by(opened: OpenCheckpoint, folder: Path) -> Stated | None:
-    """What a local file says of itself, else the config.json in `folder`, where it was found."""
+def stated_by(opened: OpenCheckpoint) -> Stated | None:
+    """What a local file says of itself, else the config.json beside it, in the very folder where it was found."""
     if (own := stated_by_itself(opened)) is not None:
         return own
-    text = read_config(folder / CONFIG)
-    return None if text is None else stated_in(text, str(folder / CONFIG))
+    config = opened.path.with_name(CONFIG)
+    text = read_config(config, opened.folder)
+    return None if text is None else stated_in(text, str(config))
 
 
 def stated_by_itself(opened: OpenCheckpoint) -> Stated | None:
@@ -58,21 +58,26 @@ def stated_in(config_json: bytes, where: str) -> Stated | None:
 
 def stated_by_config(config: object) -> Stated | None:
     """What a parsed config.json states."""
-    if config is None:
+    if not isinstance(config, Mapping):
         return None
-    from ..checkpoint.hints import build_from_config_json
+    from ..checkpoint.hints import build_from_config_json, is_of_another_model
+    from ..checkpoint.words import shown
 
+    if is_of_another_model(config):
+        return Stated(None, {"model_type": shown(config["model_type"])})  # the rest is of no use to anybody
     build = build_from_config_json(config)
-    return Stated(build, config) if build is not None and isinstance(config, Mapping) else None
+    return None if build is None else Stated(build, config)
 
 
-def read_config(path: Path) -> bytes | None:
-    """The bytes of a config.json; None where there is none, or none that can be one."""
+def read_config(path: Path, folder: int | None = None) -> bytes | None:
+    """The bytes of a config.json; None where there is none, or none that can be one. folder: as of `open_file`."""
     try:
-        if not path.is_file():
+        if (file := open_file(path, folder)) is None:
             return None
-        with path.open("rb") as file:
-            text = file.read(LIMIT + 1)
+        with BufferedReader(file) as buffered:
+            text = buffered.read(LIMIT + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
         log.warning("%s cannot be read (%s); it is ignored", path, error.strerror)
         return None

@@ -29,7 +29,7 @@ _PART = 206
 _NO_SUCH_RANGE = 416
 _REPORT_EVERY = 0.1
 _SEED_CHUNK = 1 << 20
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|\*)")
 
 
 class Into(Protocol):
@@ -265,4 +265,4 @@ def _content_range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
 
 def _length(headers: Mapping[str, str]) -> int | None:
     text = headers.get("content-length", "")
-    return int(text) if text.isdecimal() else None
+    return int(text) if re.fullmatch("[0-9]{1,19}", text) else None

@@ -49,10 +49,10 @@ class Line:
         if self._is_requests:
             # A body that is read as it arrives raises what the library below raises.
             below = import_module("urllib3.exceptions")
-            # ValueError: it looks into redirects that it does not follow.
-            self._errors = (module.RequestException, below.HTTPError, OSError, ValueError)
+            self._errors = (module.RequestException, below.HTTPError, OSError, ValueError)  # it looks into redirects
         else:
-            self._errors = (module.HTTPError, module.InvalidURL, module.StreamError, OSError)
+            # UnicodeError: a host that can have no address.
+            self._errors = (module.HTTPError, module.InvalidURL, module.StreamError, OSError, UnicodeError)
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str], timeouts: Timeouts) -> Iterator[Answer]:

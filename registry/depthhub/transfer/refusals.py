@@ -174,7 +174,7 @@ def _retry_after(status: int, headers: Mapping[str, str]) -> float | None:
     if text:
         try:
             return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-        except ValueError:
+        except (ValueError, OverflowError):  # a date, but of no time that there is
             return None
     # The Hub counts in every answer; only in a 429, and with nothing left, it is a reason to wait.
     reset = _NOTHING_LEFT.search(headers.get("ratelimit", "")) if status == _TOO_MANY else None

@@ -145,7 +145,7 @@ def _damaged(
         return Checked(source=source, key=key, state="unreadable", error=error_json(error))
     place = None
     with suppress(CacheError):
-        if move and error.path.is_relative_to(store.root / "v1"):
+        if move and store.owns(error.path):
             place = store.quarantine(error.path, str(error), still=lambda path: bool(still(path)))
     return Checked(source=source, key=key, state="broken", quarantine=place, error=error_json(error))
 

@@ -1,0 +1,200 @@
+"""What is remembered of the Hub's answers: whole, of the Hub that gave it, and never older than what came since."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from depthhub import MismatchError, OfflineError, from_pretrained, lock, prewarm, resolve
+from depthhub.locking import check, update
+from depthhub.progress import Progress
+from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+OTHER_TAPS = [1, 2, 3, 8]
+"""`out_indices` that no family has of itself."""
+
+
+@pytest.fixture
+def wired(local_hub: LocalHub, tmp_path: Path) -> str:
+    """A repository whose config.json says what no caller can: other taps."""
+    config = transformers_config("tiny", family="v2-metric", max_depth=80)
+    taps = {"out_indices": OTHER_TAPS, "out_features": [f"stage{stage}" for stage in OTHER_TAPS]}
+    config["backbone_config"].update(taps)
+    local_hub.add_file("me/wired", "config.json", json.dumps(config).encode(), lfs=False)
+    port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("me/wired", "model.safetensors", port)
+    return "me/wired"
+
+
+@pytest.mark.parametrize("options", [{}, {"family": "v2-metric", "max_depth": 80}])
+def test_the_taps_of_a_config_count_whatever_the_caller_says_besides(
+    wired: str, tmp_path: Path, options: dict[str, object]
+) -> None:
+    taps = from_pretrained(wired).config.taps
+    assert from_pretrained(wired, cache_dir=tmp_path / "fresh", **options).config.taps == taps
+    assert from_pretrained(wired, **options).config.taps == taps
+
+
+def test_a_lock_of_other_taps_is_renewed_with_them(wired: str, tmp_path: Path) -> None:
+    (before,) = lock([wired], tmp_path / "l.lock").models
+    assert before.recipe.build.taps is not None
+    assert check(tmp_path / "l.lock")[1] == ()
+    assert update(tmp_path / "l.lock", [wired]).models == (before,)
+
+
+def test_a_config_that_is_there_and_cannot_be_had_is_an_error(wired: str, local_hub: LocalHub) -> None:
+    local_hub.inject(Fault.status(404), path="config.json", times=None)
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        resolve(wired, family="v2-metric", max_depth=80)
+
+
+@pytest.mark.parametrize("size", [400_000, 2_000_000])
+def test_a_config_that_is_too_long_to_be_remembered_is_no_obstacle(
+    local_hub: LocalHub, tmp_path: Path, size: int
+) -> None:
+    config = {**transformers_config("tiny", family="v2"), "notes": ["é"] * (size // 8)}
+    local_hub.add_file("me/long", "config.json", json.dumps(config, ensure_ascii=False).encode(), lfs=False)
+    port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("me/long", "model.safetensors", port)
+    assert from_pretrained("me/long", family="v2").config.family == "v2"
+
+
+def test_what_the_clients_cache_has_is_believed_offline_alone(
+    local_hub: LocalHub, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be old, and it does not say of which Hub it is."""
+    from huggingface_hub import hf_hub_download
+
+    def content_hash(**options: bool) -> str:
+        return from_pretrained("o/r/t.pth", family="v2", **options).provenance.content_hash
+
+    local_hub.add_file("o/r", "t.pth", tiny)
+    hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint)
+    old = content_hash(offline=True)
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    new = content_hash()
+    assert new != old
+    assert content_hash(offline=True) == new
+    with LocalHub() as mirror:
+        mirror.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "mirrored.pth", encoder="tiny", seed=2))
+        monkeypatch.setenv("HF_ENDPOINT", mirror.endpoint)
+        assert content_hash(offline=True) == old
+        mirrored = content_hash()
+        assert mirrored not in (old, new)
+        assert content_hash(offline=True) == mirrored
+
+
+def test_a_slow_call_does_not_undo_what_the_hub_said_since(local_hub: LocalHub, tiny: Path, tmp_path: Path) -> None:
+    local_hub.add_file("o/r", "t.pth", tiny, lfs=False)
+    newer = make_checkpoint(tmp_path / "newer.pth", encoder="tiny", seed=1)
+    commits = []
+
+    def meanwhile(progress: Progress) -> None:
+        if progress.stage == "converting" and not commits:
+            local_hub.add_file("o/r", "t.pth", newer, lfs=False)
+            commits.append(resolve("o/r/t.pth", family="v2", refresh=True).commit)
+
+    from_pretrained("o/r/t.pth", family="v2", progress=meanwhile)
+    assert [resolve("o/r/t.pth", family="v2").commit] == commits
+
+
+def test_a_clients_cache_that_is_not_text_is_as_if_it_were_not_there(
+    local_hub: LocalHub, tiny: Path, hub_environment: Path
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    local_hub.add_file("o/r", "t.pth", tiny)
+    hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint)
+    (hub_environment / "hub/models--o--r/refs/main").write_bytes(b"\xff\xfe" * 20)
+    with pytest.raises(OfflineError):
+        from_pretrained("o/r/t.pth", family="v2", offline=True)
+
+
+def test_a_config_that_nobody_vouches_for_is_told(
+    local_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mirror that tells names only."""
+    commit, names = "a" * 40, ("config.json", "w.safetensors")
+    listing = json.dumps({"sha": commit, "siblings": [{"rfilename": name} for name in names]})
+    config = json.dumps(transformers_config("tiny", family="v2-metric", max_depth=20))
+    port = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("a/mirror", "api/models/me/repo", listing.encode(), lfs=False)
+    local_hub.add_file("a/mirror", f"me/repo/resolve/{commit}/config.json", config.encode(), lfs=False)
+    local_hub.add_file("a/mirror", f"me/repo/resolve/{commit}/w.safetensors", port, lfs=False)
+    monkeypatch.setenv("HF_ENDPOINT", f"{local_hub.endpoint}/a/mirror/resolve/main")
+    assert from_pretrained("me/repo").config.max_depth == 20
+    assert "tells no digest of its config.json" in caplog.text
+
+
+@pytest.mark.parametrize("of", ["commit", "config"])
+def test_what_the_clients_cache_cannot_prove_is_not_remembered(
+    local_hub: LocalHub, tmp_path: Path, hub_environment: Path, caplog: pytest.LogCaptureFixture, of: str
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    config = json.dumps(transformers_config("tiny", family="v2-metric", max_depth=80)).encode()
+    local_hub.add_file("me/repo", "config.json", config, lfs=False)
+    port = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout="transformers")
+    commit = local_hub.add_file("me/repo", "w.safetensors", port)
+    for name in ("w.safetensors", "config.json"):
+        path = Path(hf_hub_download("me/repo", name, endpoint=local_hub.endpoint))
+    if of == "commit":
+        other = "1" * 40
+        (hub_environment / "hub/models--me--repo/refs" / other).write_text(commit)
+        with pytest.raises(OfflineError):
+            from_pretrained("me/repo/w.safetensors", revision=other, offline=True)
+        return
+    path.unlink()  # the link: an editor leaves a file
+    for metres in (20, 30):
+        path.write_bytes(config.replace(b"80", b"%d" % metres))
+        assert from_pretrained("me/repo/w.safetensors", offline=True).config.max_depth == metres
+        assert f"{path}: nothing tells whether it is as the Hub has it" in caplog.text
+    assert from_pretrained("me/repo/w.safetensors").config.max_depth == 80
+
+
+def test_who_was_told_meanwhile_counts(wired: str, local_hub: LocalHub, tmp_path: Path) -> None:
+    """While one call still waits for the config.json, the branch moves, and another call is told so."""
+    local_hub.inject(Fault.stall(1.5), path="config.json")
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(resolve, wired)
+        while not any(request.path.endswith("config.json") for request in local_hub.requests):
+            time.sleep(0.01)
+        newer = make_checkpoint(tmp_path / "n.safetensors", encoder="tiny", layout="transformers", seed=1)
+        moved = local_hub.add_file(wired, "model.safetensors", newer)
+        assert resolve(wired, refresh=True).commit == moved
+        assert slow.result().commit != moved
+    assert resolve(wired).commit == moved
+
+
+def test_a_config_of_another_model_decides_nothing_whatever_is_in_the_cache(
+    local_hub: LocalHub, tmp_path: Path
+) -> None:
+    """Neither where the entry is made, nor where it is found: made before, as the same numbers in metres."""
+    config = transformers_config("tiny", family="v2-metric", max_depth=20)
+    config["backbone_config"] |= {"num_hidden_layers": 12, "out_indices": [3, 6, 9, 12]}
+    config["backbone_config"].pop("out_features", None)
+    port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("me/mixed", "config.json", json.dumps(config).encode(), lfs=False)
+    local_hub.add_file("me/mixed", "model.safetensors", port)
+    with pytest.raises(MismatchError, match="of another file"):
+        from_pretrained("me/mixed")
+    from_pretrained(port, family="v2-metric", max_depth=20)
+    with pytest.raises(MismatchError, match="of another file"):
+        from_pretrained("me/mixed")
+
+
+@pytest.mark.parametrize("options", [{"family": "v2"}, {"family": "v2-metric", "max_depth": 20}])
+def test_a_converted_file_on_the_hub_is_what_it_says_of_itself(
+    local_hub: LocalHub, tiny: Path, options: dict[str, object]
+) -> None:
+    [converted] = prewarm([tiny], family="v2-metric", max_depth=80)
+    local_hub.add_file("me/converted", "weights.safetensors", converted.path)
+    with pytest.raises(MismatchError, match="says of itself"):
+        from_pretrained("me/converted", **options)
+    assert from_pretrained("me/converted", family="v2-metric", max_depth=80).config.max_depth == 80
