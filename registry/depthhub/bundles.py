@@ -18,8 +18,8 @@ from depthhub_cache.store import Store
 
 from .errors import NotFoundError
 from .progress import Progress, Report, Stage, silent
-from .steps.hub_file import FOUND
 from .steps.located import HubCheckpoint
+from .steps.remembered import FOUND
 from .whole_file import whole_file
 
 _OF_THE_HUB = ("hub:", f"{FOUND}hub:")

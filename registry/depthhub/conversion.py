@@ -40,7 +40,8 @@ def convert_file(
     from .checkpoint.convert import convert
     from .checkpoint.converted import write_converted
     from .checkpoint.reading import read_checkpoint
-    from .steps.make import require_described
+    from .steps.make import require_own_words
+    from .steps.promised import require_promised
 
     request = Request.parse(Path(path), family=family, max_depth=max_depth, dtype=dtype, progress=progress)
     catalog = Catalog.known(request.settings.catalog)
@@ -54,7 +55,8 @@ def convert_file(
         require_unchanged(opened, located.settled.fingerprint)
         checkpoint = read_checkpoint(opened)
         converted = convert(checkpoint, recipe)
-        require_described(opened, checkpoint, converted, located)
+        require_promised(converted.config, checkpoint.layout, located, request, located.file)
+        require_own_words(opened, checkpoint, converted, located.source)
         with whole_file(out, replace=replace) as staged:
             write_converted(
                 staged.write,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from depthhub_cache.identity import ContentHash
 
 from .catalog import Catalog
 from .checkpoint.containers import OpenCheckpoint, held
+from .checkpoint.header import header_in
 from .checkpoint.hints import guess_from_file_name
 from .checkpoint.layouts import Layout
 from .checkpoint.shapes import Sizes
@@ -18,7 +21,13 @@ from .model.config import Build
 from .progress import Report, silent
 from .settings import Settings
 from .steps.digest import sha256_of
-from .steps.stated import stated_by
+from .steps.promised import misdescription
+from .steps.stated import Stated, stated_by
+
+if TYPE_CHECKING:
+    from .checkpoint.reading import Checkpoint
+
+log = logging.getLogger("depthhub")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +82,7 @@ def _identified(opened: OpenCheckpoint, report: Report) -> Identification:
         sizes = sizes_of(checkpoint)
     except UnsupportedModelError as error:
         unsupported = error.reason
-    stated = stated_by(opened) if unsupported is None else None
+    stated = _stated(opened, checkpoint, sizes) if checkpoint is not None and sizes is not None else None
     build = (entry.build if entry else None) or (stated.build if stated else None)
     told = build is not None or unsupported is not None
     return Identification(
@@ -93,3 +102,17 @@ def _identified(opened: OpenCheckpoint, report: Report) -> Identification:
         unsupported=unsupported,
         decisions=checkpoint.decisions if checkpoint else (),
     )
+
+
+def _stated(opened: OpenCheckpoint, checkpoint: Checkpoint, sizes: Sizes) -> Stated | None:
+    """What the file says of itself, or the config.json beside it: where that can be its own."""
+    stated, header = stated_by(opened), header_in(opened)
+    if stated is None:
+        return None
+    problem = misdescription(stated, sizes, checkpoint.layout)
+    if header is not None and (checkpoint.layout != "depthhub" or not sizes.are_those_of(header.config)):
+        problem = "what it says of itself is of another model"
+    if problem is None:
+        return stated
+    log.warning("%s: %s; that is ignored", opened.path, problem)
+    return None

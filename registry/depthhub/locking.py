@@ -16,7 +16,7 @@ from .loading import ensure_entry
 from .lockfile import LockedModel, Lockfile, lockable
 from .progress import Report
 from .provenance import Provenance
-from .source import HubFile, LocalFile
+from .source import CatalogName, HubFile, LocalFile
 from .steps.find import want
 from .steps.licence import licence_of
 from .steps.located import HubCheckpoint
@@ -138,10 +138,11 @@ def _requests(sources: Iterable[str], **options: Any) -> list[Request]:
 
 def _again(model: LockedModel, where: dict[str, Any]) -> Request:
     """What was asked for when `model` was locked. What the catalog tells need not be said."""
-    build = model.recipe.build
-    told: dict[str, Any] = {} if model.name is not None else {"family": build.family, "max_depth": build.max_depth}
-    (request,) = _requests([model.source], dtype=model.recipe.dtype, **told, **where)
-    return request
+    (request,) = _requests([model.source], dtype=model.recipe.dtype, **where)
+    known = _known(request).by_file(model.repo_id, model.repo_type, model.filename)
+    if known is not None or isinstance(request.source, CatalogName):
+        return request
+    return request._replace(family=model.recipe.build.family, max_depth=model.recipe.build.max_depth)
 
 
 def _known(request: Request) -> Catalog:

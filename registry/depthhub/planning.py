@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from depthhub_cache.identity import Key
 from depthhub_cache.store import Store
 
-from .steps.find import Wanted, find, want
+from .steps.find import Wanted, find_sound, want
 from .steps.licence import licence_of
 from .steps.located import HubCheckpoint
 from .steps.request import Request
@@ -52,7 +52,7 @@ def plan(request: Request) -> Planned:
 def _origin(wanted: Wanted, request: Request, store: Store) -> tuple[Origin, int | None]:
     """Where from, and how many bytes; in the order of `ensure_entry`."""
     located = wanted.located
-    if find(wanted, store) is not None:
+    if find_sound(wanted, request, store) is not None:
         return "cache", 0
     if not isinstance(located, HubCheckpoint):
         return "file", 0

@@ -13,7 +13,7 @@ from depthhub_cache.identity import ContentHash, Key
 from .errors import FamilyError, OfflineError
 from .model.config import Build
 from .steps.decide import decide
-from .steps.find import Wanted, find, want
+from .steps.find import Wanted, find_sound, want
 from .steps.licence import licence_of
 from .steps.located import HubCheckpoint, Located
 from .steps.request import Request, SourceLike
@@ -85,7 +85,7 @@ def resolve(
     located = locate_checkpoint(request, store)
     build, undecided = _build(request, located)
     wanted = want(located, request) if undecided is None else Wanted(located, None, None)
-    entry = find(wanted, store)
+    entry = find_sound(wanted, request, store)
     licence = licence_of(located, located.content_hash, request)
     on_hub = located if isinstance(located, HubCheckpoint) else None
     return Resolution(
@@ -130,7 +130,7 @@ def locate(
     )
     store = request.settings.open_store()
     try:
-        return find(want(locate_checkpoint(request, store), request), store)
+        return find_sound(want(locate_checkpoint(request, store), request), request, store)
     except OfflineError:  # never resolved here, so never converted here
         return None
 

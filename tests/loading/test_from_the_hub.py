@@ -135,7 +135,7 @@ def test_what_nobody_vouched_for_is_remembered_only_once_it_was_read(
     content = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", container="safetensors").read_bytes()
     listing = json.dumps({"sha": "a" * 40, "siblings": [{"rfilename": "w.safetensors"}]}).encode()
     monkeypatch.setenv("HF_ENDPOINT", f"{local_hub.endpoint}/a/mirror/resolve/main")
-    local_hub.add_file("a/mirror", "api/models/me/repo", listing, lfs=False)
+    local_hub.add_file("a/mirror", "api/models/me/repo/revision/main", listing, lfs=False)
     for sent, is_whole in ((content[:-1000], False), (content, True)):
         local_hub.add_file("a/mirror", f"me/repo/resolve/{'a' * 40}/w.safetensors", sent, lfs=False)
         if is_whole:

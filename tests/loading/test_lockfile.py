@@ -24,6 +24,7 @@ from depthhub import (
     from_pretrained,
     lock,
     prewarm,
+    resolve,
 )
 from depthhub.checkpoint.recipe import Recipe
 from depthhub.lockfile import Lockfile
@@ -34,6 +35,8 @@ from depthhub.resolution import locate
 from depthhub.testing import LocalHub, make_checkpoint
 from depthhub_cache.identity import make_key
 from depthhub_cache.store import Store
+
+from ..catalogs import checkpoint, write_catalog
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -222,6 +225,10 @@ def test_in_a_tier_that_is_only_read_it_is_passed_by(
             staged.write(bytes(content))
         Store(poisoned).publish(entry.key, staging, about=entry.record.about)
     places = f"{tmp_path / 'own'}:{poisoned}"
+    with pytest.MonkeyPatch.context() as in_force:
+        in_force.setenv("DEPTHHUB_LOCKFILE", str(locked))
+        assert locate(REPO, cache_dir=places) is None
+        assert resolve(REPO, cache_dir=places).path is None
     (made,) = prewarm([REPO], lockfile=locked, cache_dir=places)
     assert (made.cached, made.path.is_relative_to(tmp_path / "own" / "v1")) == (False, True)
     assert made.path.read_bytes() == entry.weights.read_bytes()
@@ -449,3 +456,17 @@ def test_a_file_that_cannot_be_read_is_written_anew_and_not_added_to(locked: Pat
         lock([REPO], locked, family="v2", add=True)
     lock([REPO], locked, family="v2")
     assert len(Lockfile.read(locked).models) == 1
+
+
+def test_what_a_catalog_told_when_it_was_locked_is_told_again_where_that_catalog_is_missing(
+    hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = {"family": "v2-metric", "max_depth": 80, "activation": "sigmoid", "taps": "spread"}
+    entry = checkpoint("mine", repo_id=REPO, filename=FILE, build=build)
+    with monkeypatch.context() as in_force:
+        in_force.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+        before = lock([f"{REPO}/{FILE}"], tmp_path / "l.lock").models
+    assert before[0].name == "mine"
+    (after,) = update(tmp_path / "l.lock", [f"{REPO}/{FILE}"]).models
+    assert after.recipe == before[0].recipe
+    assert {stale.fact for stale in check(tmp_path / "l.lock")[1]} == set()

@@ -41,8 +41,8 @@ from depthhub.progress import Progress
 from depthhub.source import HubFile
 from depthhub.steps import local_file
 from depthhub.steps.digest import Settled, settle
-from depthhub.steps.hub_file import ref_name
 from depthhub.steps.obtain import opened_settled
+from depthhub.steps.remembered import ref_name
 from depthhub.steps.request import Request
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
 from depthhub_cache.store import Store
@@ -672,7 +672,7 @@ def test_what_a_converted_file_says_of_itself_is_of_no_other_tensors(
         tensors = torch.load(theirs, weights_only=True)
     other = tmp_path / "other.safetensors"
     save_file(tensors, other, metadata=metadata)
-    with pytest.raises(MismatchError, match=r"what the file says of itself .* is of another file"):
+    with pytest.raises(MismatchError, match=r"what the file says of itself .* is of another model"):
         way(other, **({"out": tmp_path / "out.safetensors"} if way is convert_file else {}))
     assert not (tmp_path / "out.safetensors").exists()
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from depthhub import CheckpointError, NotFoundError, UnsupportedModelError, from_pretrained, identify, prewarm, resolve
 from depthhub.catalog import Catalog
 from depthhub.conversion import convert_file
 from depthhub.model.config import Build
 from depthhub.resolution import locate
-from depthhub.testing import LocalHub, make_checkpoint
+from depthhub.testing import LocalHub, make_checkpoint, transformers_config
 
 from ..catalogs import checkpoint, write_catalog
 
@@ -126,3 +129,19 @@ def test_provenance_is_of_the_place_that_was_asked_for_not_of_who_came_first(loc
     assert first.key == second.key
     assert (first.source, first.repo_id, first.commit) == (str(tiny), None, None)
     assert (second.repo_id, second.filename, second.commit) == ("owner/repo", "t.pth", commit)
+
+
+@pytest.mark.parametrize("words", ["a config.json", "a header"])
+def test_words_of_another_file_identify_nothing(
+    tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, words: str
+) -> None:
+    file = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout="transformers")
+    if words == "a config.json":
+        (tmp_path / "config.json").write_text(json.dumps(transformers_config("vits", family="v2-metric", max_depth=20)))
+    else:
+        convert_file(tiny, tmp_path / "own.safetensors", family="v2-metric", max_depth=20)
+        with safe_open(tmp_path / "own.safetensors", framework="pt") as own:
+            save_file(load_file(file), file, metadata=own.metadata())
+    found = identify(file)
+    assert (found.build, found.unknown) == (None, ("family", "max_depth"))
+    assert "that is ignored" in caplog.text

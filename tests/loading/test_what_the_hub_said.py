@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from depthhub import MismatchError, OfflineError, from_pretrained, lock, prewarm, resolve
+from depthhub.depth_model import DepthModel
 from depthhub.locking import check, update
 from depthhub.progress import Progress
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
+
+from ..catalogs import checkpoint, write_catalog
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -90,6 +95,36 @@ def test_what_the_clients_cache_has_is_believed_offline_alone(
         assert content_hash(offline=True) == mirrored
 
 
+def test_offline_what_the_clients_cache_has_now_comes_before_what_it_had(
+    local_hub: LocalHub, tmp_path: Path, hub_environment: Path
+) -> None:
+    """As on the nodes of a cluster, where another node downloads."""
+    from huggingface_hub import hf_hub_download
+
+    def offline(**options: Any) -> DepthModel:
+        return from_pretrained("o/r/w.safetensors", offline=True, **options)
+
+    files = [
+        make_checkpoint(tmp_path / f"{n}.safetensors", encoder="tiny", layout="transformers", seed=n) for n in (1, 2)
+    ]
+    local_hub.add_file("o/r", "w.safetensors", files[0])
+    hf_hub_download("o/r", "w.safetensors", endpoint=local_hub.endpoint)
+    first = offline(family="v2").provenance
+    stages: list[str] = []
+    assert offline(family="v2", progress=lambda told: stages.append(told.stage)).provenance.commit == first.commit
+    assert stages == [], "nothing is read twice to be found"
+    local_hub.add_file("o/r", "w.safetensors", files[1])
+    config = transformers_config("tiny", family="v2-metric", max_depth=80)
+    local_hub.add_file("o/r", "config.json", json.dumps(config).encode(), lfs=False)
+    for name in ("w.safetensors", "config.json"):
+        hf_hub_download("o/r", name, endpoint=local_hub.endpoint)
+    second = offline()
+    assert second.provenance.content_hash != first.content_hash
+    assert second.config.max_depth == 80
+    shutil.rmtree(hub_environment / "hub")
+    assert offline().provenance.commit == second.provenance.commit
+
+
 def test_a_slow_call_does_not_undo_what_the_hub_said_since(local_hub: LocalHub, tiny: Path, tmp_path: Path) -> None:
     local_hub.add_file("o/r", "t.pth", tiny, lfs=False)
     newer = make_checkpoint(tmp_path / "newer.pth", encoder="tiny", seed=1)
@@ -124,7 +159,7 @@ def test_a_config_that_nobody_vouches_for_is_told(
     listing = json.dumps({"sha": commit, "siblings": [{"rfilename": name} for name in names]})
     config = json.dumps(transformers_config("tiny", family="v2-metric", max_depth=20))
     port = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout="transformers")
-    local_hub.add_file("a/mirror", "api/models/me/repo", listing.encode(), lfs=False)
+    local_hub.add_file("a/mirror", "api/models/me/repo/revision/main", listing.encode(), lfs=False)
     local_hub.add_file("a/mirror", f"me/repo/resolve/{commit}/config.json", config.encode(), lfs=False)
     local_hub.add_file("a/mirror", f"me/repo/resolve/{commit}/w.safetensors", port, lfs=False)
     monkeypatch.setenv("HF_ENDPOINT", f"{local_hub.endpoint}/a/mirror/resolve/main")
@@ -158,7 +193,8 @@ def test_what_the_clients_cache_cannot_prove_is_not_remembered(
     assert from_pretrained("me/repo/w.safetensors").config.max_depth == 80
 
 
-def test_who_was_told_meanwhile_counts(wired: str, local_hub: LocalHub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["", "/model.safetensors"])
+def test_who_was_told_meanwhile_counts(wired: str, local_hub: LocalHub, tmp_path: Path, named: str) -> None:
     """While one call still waits for the config.json, the branch moves, and another call is told so."""
     local_hub.inject(Fault.stall(1.5), path="config.json")
     with ThreadPoolExecutor(1) as pool:
@@ -167,26 +203,39 @@ def test_who_was_told_meanwhile_counts(wired: str, local_hub: LocalHub, tmp_path
             time.sleep(0.01)
         newer = make_checkpoint(tmp_path / "n.safetensors", encoder="tiny", layout="transformers", seed=1)
         moved = local_hub.add_file(wired, "model.safetensors", newer)
-        assert resolve(wired, refresh=True).commit == moved
+        assert resolve(wired + named, refresh=True).commit == moved
         assert slow.result().commit != moved
-    assert resolve(wired).commit == moved
+    assert resolve(wired + named).commit == moved
 
 
-def test_a_config_of_another_model_decides_nothing_whatever_is_in_the_cache(
-    local_hub: LocalHub, tmp_path: Path
+@pytest.mark.parametrize("of", ["another size", "another layout"])
+@pytest.mark.parametrize("place", ["cache", "remote store"])
+def test_a_config_of_another_model_decides_nothing_wherever_the_entry_comes_from(
+    local_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str, place: str
 ) -> None:
-    """Neither where the entry is made, nor where it is found: made before, as the same numbers in metres."""
+    """Neither where the entry is made, nor where it is found: as somebody had made it, who said so himself."""
     config = transformers_config("tiny", family="v2-metric", max_depth=20)
-    config["backbone_config"] |= {"num_hidden_layers": 12, "out_indices": [3, 6, 9, 12]}
-    config["backbone_config"].pop("out_features", None)
-    port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    if of == "another size":
+        config["backbone_config"] |= {"num_hidden_layers": 12, "out_indices": [3, 6, 9, 12]}
+        config["backbone_config"].pop("out_features", None)
+    layout = "transformers" if of == "another size" else "original"
+    weights = make_checkpoint(tmp_path / "weights.safetensors", encoder="tiny", layout=layout)  # type: ignore[arg-type]
+    for repo in ("me/mixed", "me/plain"):
+        local_hub.add_file(repo, "weights.safetensors", weights)
     local_hub.add_file("me/mixed", "config.json", json.dumps(config).encode(), lfs=False)
-    local_hub.add_file("me/mixed", "model.safetensors", port)
     with pytest.raises(MismatchError, match="of another file"):
         from_pretrained("me/mixed")
-    from_pretrained(port, family="v2-metric", max_depth=20)
-    with pytest.raises(MismatchError, match="of another file"):
-        from_pretrained("me/mixed")
+    monkeypatch.setenv("DEPTHHUB_REMOTE", str(tmp_path / "remote"))
+    (tmp_path / "remote").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    prewarm(["me/plain"], family="v2-metric", max_depth=20, cache_dir=elsewhere)
+    with monkeypatch.context() as pushing:
+        pushing.setenv("DEPTHHUB_PUSH", "1")
+        prewarm(["me/plain"], family="v2-metric", max_depth=20, cache_dir=elsewhere)
+    for _ in range(2):
+        with pytest.raises(MismatchError, match="of another file"):
+            from_pretrained("me/mixed", cache_dir=elsewhere if place == "cache" else None)
+    assert from_pretrained("me/mixed", family="v2-metric", max_depth=20).config.max_depth == 20
 
 
 @pytest.mark.parametrize("options", [{"family": "v2"}, {"family": "v2-metric", "max_depth": 20}])
@@ -198,3 +247,40 @@ def test_a_converted_file_on_the_hub_is_what_it_says_of_itself(
     with pytest.raises(MismatchError, match="says of itself"):
         from_pretrained("me/converted", **options)
     assert from_pretrained("me/converted", family="v2-metric", max_depth=80).config.max_depth == 80
+
+
+def test_an_answer_that_did_not_ask_for_the_config_does_not_say_that_there_is_none(
+    wired: str, local_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked by a name of the catalog, which decides itself; then offline by its place, without that catalog."""
+    build = {"family": "v2-metric", "max_depth": 80, "activation": "sigmoid", "taps": "spread"}
+    entry = checkpoint("mine", repo_id=wired, filename="model.safetensors", layout="transformers", build=build)
+    with monkeypatch.context() as in_force:
+        in_force.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+        assert from_pretrained("mine").config.taps != from_pretrained(wired, cache_dir=tmp_path / "other").config.taps
+    options: dict[str, Any] = {"family": "v2-metric", "max_depth": 80}
+    with pytest.raises(OfflineError, match=r"not whether a config\.json"):
+        from_pretrained(f"{wired}/model.safetensors", offline=True, **options)
+    taps = from_pretrained(f"{wired}/model.safetensors", **options).config.taps
+    assert from_pretrained(f"{wired}/model.safetensors", offline=True, **options).config.taps == taps
+
+
+def test_what_no_revision_means_is_main(local_hub: LocalHub, tiny: Path) -> None:
+    local_hub.add_file("o/r", "t.pth", tiny)
+    assert resolve("o/r/t.pth", family="v2").commit == resolve("o/r/t.pth@main", family="v2").commit
+    assert [request.path for request in local_hub.requests] == ["/api/models/o/r/revision/main"]
+
+
+def test_an_answer_that_cannot_be_remembered_leaves_no_older_one_in_its_place(
+    local_hub: LocalHub, tiny: Path, tmp_path: Path
+) -> None:
+    newer = make_checkpoint(tmp_path / "newer.safetensors", encoder="tiny", layout="transformers", seed=1)
+    config = {**transformers_config("tiny", family="v2"), "notes": ["é"] * 100_000}  # too long for a ref
+    older = make_checkpoint(tmp_path / "older.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("o/r", "w.safetensors", older)
+    first = from_pretrained("o/r/w.safetensors", family="v2").provenance.commit
+    local_hub.add_file("o/r", "config.json", json.dumps(config, ensure_ascii=False).encode(), lfs=False)
+    moved = local_hub.add_file("o/r", "w.safetensors", newer)
+    assert moved != first
+    for options in ({"refresh": True}, {}):
+        assert from_pretrained("o/r/w.safetensors", family="v2", **options).provenance.commit == moved

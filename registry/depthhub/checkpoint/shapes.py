@@ -43,6 +43,9 @@ class Sizes:
     mlp: Mlp
     mlp_width: int
 
+    def are_those_of(self, config: ModelConfig) -> bool:
+        return all(getattr(config, name) == size for name, size in asdict(self).items())
+
     def config(self, build: Build) -> ModelConfig:
         """The model of this size, built so. Raises ValueError where its taps are no blocks of this encoder."""
         taps = build.taps_for(self.blocks)

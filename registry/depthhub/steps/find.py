@@ -12,7 +12,7 @@ from ..errors import BrokenEntryError, CheckpointError
 from ..progress import Progress
 from .decide import decide
 from .located import Located
-from .promised_size import require_encoder, require_size_of_config
+from .promised import require_promised
 from .request import Request
 
 
@@ -42,28 +42,31 @@ def want(located: Located, request: Request) -> Wanted:
     return Wanted(located, recipe, key)
 
 
-def find(wanted: Wanted, store: Store) -> Entry | None:
-    """The wanted entry if it is there.
-
-    Raises MismatchError where it is not of the size that its name, or the config.json beside it, promises.
-    """
-    located = wanted.located
+def _find(wanted: Wanted, request: Request, store: Store) -> Entry | None:
+    """The wanted entry if it is there. Raises MismatchError where its name or a config.json promises another one."""
     entry = store.get(wanted.key) if wanted.key is not None else None
+    try:
+        if entry is not None:
+            require_promised_entry(entry, wanted.located, request)
+    except CheckpointError:  # gone since
+        return None
+    return entry
+
+
+def require_promised_entry(entry: Entry, located: Located, request: Request) -> None:
+    """Raises MismatchError where the entry is not what its name or a config.json promises; else what `read_header`
+    raises.
+    """
     by_name = located.entry is not None and located.entry.sha256 != located.content_hash
     by_config = located.stated is not None and located.stated.config is not None
-    if entry is not None and (by_name or by_config):
-        try:
-            config = read_header(entry.weights).config
-        except CheckpointError:  # gone since
-            return None
-        require_encoder(config, located, entry.weights)
-        require_size_of_config(config, located, entry.weights)
-    return entry
+    if by_name or by_config:
+        found, layout = read_header(entry.weights).config, entry.record.about.get("layout")
+        require_promised(found, layout if isinstance(layout, str) else None, located, request, entry.weights)
 
 
 def find_sound(wanted: Wanted, request: Request, store: Store) -> Entry | None:
     """The wanted entry if it is there, and as the caller wants it: as it is locked, or verified byte by byte."""
-    while (entry := find(wanted, store)) and not _is_as_wanted(entry, request, store):
+    while (entry := _find(wanted, request, store)) and not _is_as_wanted(entry, request, store):
         pass  # it is not given again; there may be another one in a tier below
     return entry
 

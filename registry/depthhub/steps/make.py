@@ -29,7 +29,7 @@ from .licence import licence_of
 from .located import Located
 from .locked import require_locked_weights
 from .obtain import Obtained
-from .promised_size import of_another_file, require_encoder, require_size_of_config
+from .promised import require_promised
 from .request import Request
 from .room import require_room
 
@@ -77,8 +77,8 @@ def _made(
     request.report(Progress(located.source, "converting", 0, located.size))
     checkpoint = read_checkpoint(obtained.opened, checked=obtained.checked)
     converted = convert(checkpoint, recipe)
-    require_encoder(converted.config, located, obtained.opened.path)
-    require_described(obtained.opened, checkpoint, converted, located)
+    require_promised(converted.config, checkpoint.layout, located, request, obtained.opened.path)
+    require_own_words(obtained.opened, checkpoint, converted, located.source)
     for decision in checkpoint.decisions:
         log.info("%s: %s", located.source, decision)
     log.info("inferred from %d tensors: %s", len(checkpoint.tensors), converted.config.summary())
@@ -99,39 +99,29 @@ def _made(
     if request.lock is not None:
         require_locked_weights(request.lock, key, staged.sha256(), request, "this conversion")
     licence = licence_of(located, obtained.content_hash, request).name
-    about = _about(obtained, located, recipe, licence, checkpoint.decisions)
+    about = _about(obtained, located, recipe, licence, checkpoint)
     entry = store.publish(key, staging, weights=WEIGHTS, about=about)
     require_as_wanted(entry, request, store)
     log.info("converted and published %s bytes as entry %.12s", f"{entry.record.weights_size:,}", key)
     return entry
 
 
-def require_described(opened: OpenCheckpoint, checkpoint: Checkpoint, converted: Converted, located: Located) -> None:
-    """What was stated decides only for the file that it describes: of its layout, and of its size.
-
-    Raises MismatchError where a config.json is of another file, or what a file says of itself was copied from another.
-    """
+def require_own_words(opened: OpenCheckpoint, checkpoint: Checkpoint, converted: Converted, source: str) -> None:
+    """Raises MismatchError where what a file says of itself was copied from another, or is not what was asked for."""
     header = header_in(opened)
     if header is not None and (checkpoint.layout != "depthhub" or header.config != converted.config):
         raise MismatchError(
-            f"{located.source}: what the file says of itself (that depthhub converted it) is of another file: it has "
-            f"the {checkpoint.layout} layout and is {converted.config.summary()}. Save its tensors without the "
-            "metadata of the file that they came from, and say family= yourself.",
+            f"{source}: what the file says of itself (that depthhub converted it) is of another model: it has "
+            f"the {checkpoint.layout} layout and is {converted.config.summary()}. Ask for what it says; or, if that is "
+            "wrong, save its tensors without the metadata of the file that they came from, and say family= yourself.",
             path=checkpoint.path,
             expected=header.config.summary(),
             found=converted.config.summary(),
         )
-    if located.stated is None or located.stated.build is None or (config := located.stated.config) is None:
-        return
-    is_port = config.get("model_type") is not None
-    if is_port != (checkpoint.layout == "transformers"):
-        problem = f"the file is of the {checkpoint.layout} layout"
-        raise of_another_file(problem, converted.config, located, checkpoint.path)
-    require_size_of_config(converted.config, located, checkpoint.path)
 
 
 def _about(
-    obtained: Obtained, located: Located, recipe: Recipe, licence: str | None, decisions: tuple[str, ...]
+    obtained: Obtained, located: Located, recipe: Recipe, licence: str | None, checkpoint: Checkpoint
 ) -> dict[str, Any]:
     """Where the weights came from, for the entry's record; `Provenance` reads it back."""
     return {
@@ -140,7 +130,8 @@ def _about(
         "content_hash": obtained.content_hash,
         "checkpoint_bytes": obtained.opened.size,
         "recipe": recipe.to_json(),
-        "decisions": list(decisions),
+        "layout": checkpoint.layout,
+        "decisions": list(checkpoint.decisions),
         "versions": {
             "depthhub": version("depthhub"),
             "torch": version("torch"),

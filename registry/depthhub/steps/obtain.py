@@ -21,9 +21,9 @@ from ..checkpoint.containers import OpenCheckpoint
 from ..errors import CheckpointError, NotFoundError, OfflineError
 from ..progress import Progress, Report
 from .digest import Settled, require_content, require_unchanged, settle, sha256_of
-from .hub_file import remember_learned
 from .local_file import forget
 from .located import HubCheckpoint, LocalCheckpoint, Located
+from .remembered import remember_learned
 from .request import Request
 from .room import require_room
 

@@ -1,0 +1,154 @@
+"""Without a network: what the Hub said once, else what the cache of its own client has.
+
+That may be old, or another Hub's, and counts only then; what it has now comes before what it had once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from depthhub_cache.dates import date_of
+from depthhub_cache.identity import ContentHash
+from depthhub_cache.store import Store
+
+from ..catalog import CatalogEntry
+from ..checkpoint.containers import OpenCheckpoint
+from ..errors import OfflineError
+from ..settings import DEFAULT_ENDPOINT
+from ..source import HubFile
+from .digest import git_sha1_of, sha256_of
+from .located import HubCheckpoint
+from .remembered import FOUND, iso, recall, ref_name, remember, revision_of
+from .request import Request
+from .stated import CONFIG, Stated, read_config, stated_by_itself, stated_in
+
+if TYPE_CHECKING:
+    from ..hub import CachedFile
+
+log = logging.getLogger("depthhub")
+
+
+def without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
+    """The checkpoint as it is known here. Raises OfflineError where it is not."""
+    ref = ref_name(wanted, entry, request)
+    said = recall(ref, wanted, entry, request, store)
+    if said is not None and (said.config_asked or entry is not None):
+        return said
+    before = None if request.refresh else recall(FOUND + ref, wanted, entry, request, store)
+    try:
+        found = _look(wanted, entry, request, store, before)
+    except OfflineError as error:
+        if before is not None:
+            return before
+        if said is None:
+            raise
+        raise OfflineError(
+            f"{request.source} is known, but not whether a config.json beside it says how to build it, and the network "
+            "may not be used (offline=True or HF_HUB_OFFLINE). Run `depthhub pull` once with a network.",
+            source=str(request.source),
+        ) from error
+    remember(found, store)
+    return found
+
+
+def _look(
+    wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store, before: HubCheckpoint | None
+) -> HubCheckpoint:
+    """before: what was found there once. A file whose name is the same sha256 is not read again to be found."""
+    from .. import hub
+
+    damaged = ""
+    if wanted.filename is not None:
+        found = hub.cached_file(
+            wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=revision_of(wanted, entry)
+        )
+        if found is not None:
+            with OpenCheckpoint(found.path) as opened:
+                known = before.content_hash if before is not None else None
+                if known is not None and known == found.digest:
+                    return _found_there(found, opened, known, wanted, entry, request)
+                content_hash = sha256_of(opened, str(request.source), request.report)
+                if _is_as_named(found, opened, content_hash):
+                    return _found_there(found, opened, content_hash, wanted, entry, request)
+            damaged = f" The copy in the Hub's own cache, {found.path}, is damaged (sha256 {content_hash})."
+    raise OfflineError(
+        f"{request.source} was never resolved on this machine, and the network may not be used "
+        f"(offline=True or HF_HUB_OFFLINE).{damaged}{_known_elsewhere(wanted, entry, request, store)} "
+        "Run `depthhub pull` once with a network.",
+        source=str(request.source),
+    )
+
+
+def _known_elsewhere(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> str:
+    """What else may be the reason that nothing is known: another address of the Hub, or a damaged memory."""
+    if any(store.broken_refs()):
+        return " Some of what was remembered is damaged; `depthhub verify` says what."
+    name = ref_name(wanted, entry, request).partition(f"{wanted.repo_type}/{wanted.repo_id}/")
+    for other, _ in store.refs():
+        endpoint, place, rest = other.removeprefix("hub:").partition(f"{wanted.repo_type}/{wanted.repo_id}/")
+        if other.startswith("hub:") and (place, rest) == name[1:]:
+            known = unquote(endpoint.rstrip("/")) or DEFAULT_ENDPOINT
+            return f" It is known as of HF_ENDPOINT={known}; set that."
+    return ""
+
+
+def _found_there(
+    found: CachedFile,
+    opened: OpenCheckpoint,
+    content_hash: ContentHash,
+    wanted: HubFile,
+    entry: CatalogEntry | None,
+    request: Request,
+) -> HubCheckpoint:
+    """Remembered only where names prove the content: without them, a later call looks again."""
+    stated, is_sure = _stated_there(found, opened, wanted) if entry is None else (None, True)
+    return HubCheckpoint(
+        source=str(request.source),
+        repo_id=wanted.repo_id,
+        repo_type=wanted.repo_type,
+        filename=wanted.filename or "",
+        commits=(found.commit,),
+        content_hash=content_hash,
+        git_sha1=None,
+        size=opened.size,
+        entry=entry,
+        stated=stated,
+        config_asked=entry is None,
+        pinned=False,
+        ref=FOUND + ref_name(wanted, entry, request) if is_sure and found.digest is not None else None,
+        remembered_at=iso(date_of(found.path.stat().st_mtime)),
+    )
+
+
+def _is_as_named(found: CachedFile, opened: OpenCheckpoint, content_hash: ContentHash) -> bool:
+    """Whether a file of the Hub's own cache is what the Hub called it; the client itself never looks."""
+    if found.digest is None:
+        log.warning("%s: nothing tells whether it is as the Hub has it; it is taken as it is", found.path)
+        return True
+    if len(found.digest) == len(content_hash):
+        return found.digest == content_hash
+    return found.digest == git_sha1_of(opened.whole())
+
+
+def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) -> tuple[Stated | None, bool]:
+    """What the file says of itself, else the config.json beside it; and whether that may be remembered."""
+    from .. import hub
+
+    if (own := stated_by_itself(opened)) is not None:
+        return own, True
+    beside = str(PurePosixPath(wanted.filename or "").with_name(CONFIG))
+    config = hub.cached_file(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit)
+    text = None if config is None else read_config(config.path)
+    if config is None or text is None:
+        return None, True
+    if config.digest is None:
+        log.warning("%s: nothing tells whether it is as the Hub has it; it is taken as it is", config.path)
+        return stated_in(text, str(config.path)), False
+    if config.digest not in (hashlib.sha256(text).hexdigest(), git_sha1_of(text)):
+        log.warning("%s is damaged; it is ignored", config.path)
+        return None, False
+    return stated_in(text, str(config.path)), True
