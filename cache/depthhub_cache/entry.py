@@ -19,10 +19,15 @@ Identity = tuple[int, str]
 """When the record was written (ns), and its sha256: inodes are given out again, and change where mounts are joined."""
 
 
+FileState = tuple[int, int]
+"""Size and time of the last write (ns). Not the inode: some file systems give a file another one each time."""
+
+
 class Entry(NamedTuple):
     """A published, immutable directory. weights: its file; record: what it says of itself.
 
-    identity: what tells it from another one that has, or had, its name.
+    identity: what tells it from another one that has, or had, its name. state: of the weights when it was found; the
+    file that is opened later has the same, or is another one.
     """
 
     key: Key
@@ -30,6 +35,11 @@ class Entry(NamedTuple):
     weights: Path
     record: Record
     identity: Identity
+    state: FileState
+
+
+def file_state(state: os.stat_result) -> FileState:
+    return state.st_size, state.st_mtime_ns
 
 
 def read_entry(folder: Path, key: Key) -> Entry | None:
@@ -97,7 +107,7 @@ def _examine(folder: Path, key: Key) -> Entry:
     identity = identity_of(folder)
     if identity is None:
         raise broken(folder, f"{record.FILE_NAME} is missing")
-    return Entry(key, folder, weights, found, identity)
+    return Entry(key, folder, weights, found, identity, file_state(state))
 
 
 def _state_of(folder: Path) -> tuple[int, int, int] | None:

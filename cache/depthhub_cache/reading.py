@@ -38,6 +38,14 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def may_be_there(path: Path) -> bool:
+    """Whether something has the name `path`: what its folder hides may be there. Not so where that is hidden too."""
+    try:
+        return is_there(path)
+    except OSError:
+        return is_folder(path.parent)
+
+
 def is_folder(path: Path) -> bool:
     """Whether `path` is a folder itself: what a link leads to is not ours."""
     try:

@@ -38,6 +38,14 @@ def read_ref(folder: Path, name: str) -> Mapping[str, Any] | None:
     return found[1] if found[0] == name else None
 
 
+def name_in(path: Path) -> str | None:
+    """The name of the ref in the file `path`; None where there is none, or none that is whole."""
+    try:
+        return _read(path)[0]
+    except (OSError, ValueError):
+        return None
+
+
 def all_refs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every ref that is whole and lies where its name says, in the order of their files."""
     for path in ref_files(folder):

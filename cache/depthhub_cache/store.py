@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import disk, leases, record
-from .entry import Entry, Identity, broken, identity_of
+from .entry import Entry, Identity, broken, file_state, identity_of
 from .errors import CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
 from .identity import ContentHash, Key, is_file_name, is_sha256
 from .leases import Lease
-from .reading import children
+from .reading import children, may_be_there
 from .record import Record
-from .refs import ref_bytes, ref_files, ref_path, ref_problem
+from .refs import name_in, ref_bytes, ref_files, ref_path, ref_problem
 from .refusal import refusals
 from .safetensors_header import check_header, header_digest
 from .tier import Tier, checked
@@ -196,7 +196,17 @@ class Store:
         still: asked, when it is out of everybody's way, whether this is what failed; else it goes back, and None is the
         answer: another process may have made it again meanwhile.
         """
-        return self._quarantine(path, path, reason, still)
+        place = self._quarantine(path, path, reason, still)
+        if place is not None and path.is_relative_to(self._own.folder("refs")):
+            self._cover(path)
+        return place
+
+    def _cover(self, ref: Path) -> None:
+        """Of an answer that was set aside, an older one in a tier below is no better than before."""
+        for tier in self.tiers[1:]:
+            if name := name_in(tier.folder("refs") / ref.relative_to(self._own.folder("refs"))):
+                self.remember(name, {})
+                return
 
     def set_aside(self) -> Iterator[SetAside]:
         """What lies in the quarantine, since when and why."""
@@ -284,11 +294,11 @@ class Store:
     def recall(self, name: str) -> Mapping[str, Any] | None:
         """What was remembered under `name`; None where that is nothing, or damaged, or hidden from us.
 
-        A damaged answer is none, whatever an older one in a tier below may say.
+        A damaged or hidden answer is none, whatever an older one in a tier below may say.
         """
         for tier in self.tiers:
             found = tier.recall(name)
-            if found is not None or os.path.lexists(ref_path(tier.folder("refs"), name)):
+            if found is not None or may_be_there(ref_path(tier.folder("refs"), name)):
                 return found
         return None
 
@@ -422,7 +432,10 @@ class Store:
         folder = self._own.entry_folder(made.key)
         identity = identity_of(folder) or (0, "")
         self._distrusted.discard((folder, identity))  # by a coarse clock, what was distrusted may have had the same
-        return Entry(made.key, folder, folder / made.weights, made, identity)
+        weights, state = folder / made.weights, (0, 0)
+        with suppress(OSError):  # another process has moved it already
+            state = file_state(weights.stat())
+        return Entry(made.key, folder, weights, made, identity, state)
 
     def _is_bad(self, folder: Path, key: Key) -> bool:
         from .verification import is_broken

@@ -315,14 +315,14 @@ def _parse_listing(data: Any, repo_id: str, repo_type: RepoType) -> Listing:
     commit = data["sha"]
     if not _COMMIT.fullmatch(commit):
         raise ValueError("sha is no commit")
-    files = (_parse_file(item, repo_id, repo_type, commit) for item in data["siblings"])
-    # A name that could leave a folder, or means a device somewhere, is nobody's checkpoint.
-    sound = (file for file in files if file_path_problem(file.filename) is None)
+    files = [_parse_file(item, repo_id, repo_type, commit) for item in data["siblings"]]
+    problems = {file.filename: file_path_problem(file.filename) for file in files}
     return Listing(
         repo_id=repo_id,
         repo_type=repo_type,
         commit=commit,
-        files=tuple(sound),
+        files=tuple(file for file in files if problems[file.filename] is None),
+        unusable=tuple(name for name, problem in problems.items() if problem is not None),
         licence=_licence_of(data),
         gated=data.get("gated") not in (None, False),  # else "auto" or "manual": how access is granted
     )

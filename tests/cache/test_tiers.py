@@ -148,8 +148,30 @@ def test_what_is_broken_above_is_given_from_below(three: Store, damage: str) -> 
 
 def test_a_damaged_ref_above_is_no_answer_whatever_an_older_one_below_says(three: Store) -> None:
     three.remember("vits", {"of": "own"})
-    ref_path(three.root / "v1" / "refs", "vits").write_bytes(b"{")
+    path = ref_path(three.root / "v1" / "refs", "vits")
+    path.write_bytes(b"{")
     assert three.recall("vits") is None
+    assert three.quarantine(path, "it is damaged") is not None
+    assert not three.recall("vits")
+
+
+@pytest.mark.parametrize("hidden", ["refs", "a shelf of it"])
+def test_a_hidden_ref_above_is_no_answer_and_a_hidden_tier_is_passed_by(
+    three: Store, monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
+    folder = three.root / "v1" / "refs"
+    if hidden != "refs":
+        folder = ref_path(folder, "vits").parent
+    folder.mkdir(parents=True, exist_ok=True)
+    lstat = Path.lstat
+
+    def refusing(path: Path) -> os.stat_result:
+        if folder in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", refusing)
+    assert three.recall("vits") == ({"of": "one"} if hidden == "refs" else None)
 
 
 def test_what_is_broken_below_is_passed_by_and_made_in_ones_own(three: Store) -> None:

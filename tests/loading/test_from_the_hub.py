@@ -187,9 +187,13 @@ def test_a_repository_alone_is_enough_where_it_holds_one_checkpoint(local_hub: L
     assert golden_difference(from_pretrained("owner/port-hf"), "v2-metric-tiny-20m") <= 1e-4
 
 
-def test_a_repository_with_several_checkpoints_asks_which(local_hub: LocalHub, commit: str, tiny: Path) -> None:
-    local_hub.add_file(REPO, "other.pth", tiny)
-    with pytest.raises(SourceError, match=r"2 files of weights.*other.pth"):
+@pytest.mark.parametrize("other", ["other.pth", "BEST.PTH", "best:val<0.1.ckpt"])
+def test_a_repository_with_several_checkpoints_asks_which(
+    local_hub: LocalHub, commit: str, tiny: Path, other: str
+) -> None:
+    """One whose name cannot be said here is another one all the same."""
+    local_hub.add_file(REPO, other, tiny)
+    with pytest.raises(SourceError, match=r"2 files of weights.*tiny.pth"):
         from_pretrained(REPO, family="v2")
 
 

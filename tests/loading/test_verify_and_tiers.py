@@ -591,6 +591,22 @@ def test_an_entry_that_another_one_replaces_before_it_is_opened_is_not_taken_for
             build(entry, located, "cpu", mapped=True)
 
 
+def test_weights_that_take_the_place_of_others_before_they_are_opened_are_not_taken_for_them(
+    tiny: Path, cache: Path
+) -> None:
+    """As rsync puts them: one file of an entry renamed over another, with the same size and the same header."""
+    prewarmed(tiny)
+    request = Request.parse(tiny, family="v2", verify=True)
+    entry, located, lease, _ = ensure_entry(request, request.settings.open_store())
+    other = entry.weights.with_name("other")
+    shutil.copy(entry.weights, other)
+    flip(other)
+    with lease:
+        other.replace(entry.weights)
+        with pytest.raises(BrokenEntryError, match="took its place"):
+            build(entry, located, "cpu", mapped=True)
+
+
 def test_what_one_call_asks_for_is_there_when_it_ends_whatever_the_budget(
     tiny: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

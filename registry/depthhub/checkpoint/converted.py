@@ -15,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from depthhub_cache.entry import FileState, file_state
 from depthhub_cache.identity import ContentHash
 
 from ..errors import CheckpointError, DepthHubError
@@ -71,18 +72,25 @@ class Place(NamedTuple):
 
 
 def read_converted(
-    path: Path, *, device: "torch.device | str" = "cpu", mapped: bool = True
+    path: Path,
+    *,
+    device: "torch.device | str" = "cpu",
+    mapped: bool = True,
+    state: FileState | None = None,
 ) -> "tuple[dict[str, Tensor], ConvertedHeader]":
     """The tensors that a model needs, and what the file says of itself. On the CPU they are views of the mapped file;
     another device gets the file piece by piece, and the host never holds it whole.
 
-    mapped: if not, the CPU gets the file at once, in one private copy: right where it lies behind a network.
-    What takes no part in inference (`unused.*`) stays in the file. Raises CheckpointError where it is no converted
-    file of this version, or damaged, or where its path is not valid UTF-8; OptionError where the device fails.
+    mapped: if not, the CPU gets the file at once, in one private copy: right where it lies behind a network. state: of
+    the file that is meant. What takes no part in inference (`unused.*`) stays in the file.
+    Raises CheckpointError where it is no converted file of this version, or damaged, or another one than was meant, or
+    where its path is not valid UTF-8; OptionError where the device fails.
     """
     require_utf8(path)
     try:
         with path.open("rb", buffering=0) as file:
+            if state not in (None, file_state(os.fstat(file.fileno()))):
+                raise CheckpointError("another one took its place while it was opened", path=path)
             if str(device) == "cpu":
                 metadata, tensors = _views_of(_mapped(file) if mapped else _read(file))
                 return tensors, ConvertedHeader.in_metadata(metadata, path=path)

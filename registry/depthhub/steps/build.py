@@ -52,7 +52,7 @@ def build(entry: Entry, located: Located, device: str, *, mapped: bool) -> Depth
     """The model of `entry`. Raises BrokenEntryError where the file is not what was published."""
     try:
         with collection_paused():
-            tensors, header = read_converted(entry.weights, device=device, mapped=mapped)
+            tensors, header = read_converted(entry.weights, device=device, mapped=mapped, state=entry.state)
             _require_own(header, entry)
             model = _empty_model(header.config, provenance_of(entry, located), tensors)
             assign(model, tensors)

@@ -125,17 +125,22 @@ def _choose(listing: Listing, wanted: HubFile, entry: CatalogEntry | None) -> Re
         near = difflib.get_close_matches(wanted.filename, names, n=3, cutoff=0.4)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise NotFoundError(f"{where} has no file {wanted.filename}.{hint}", source=str(wanted), suggestions=near)
-    weights = [file for file in listing.files if file.filename.endswith(WEIGHT_SUFFIXES)]
+    weights = [file for file in listing.files if _is_of_weights(file.filename)]
+    beside = [name for name in listing.unusable if _is_of_weights(name)]
     ports = [file for file in weights if file.filename == "model.safetensors"]
-    if len(weights) == 1 or ports:
+    if ports or (len(weights) == 1 and not beside):
         return (ports or weights)[0]
     if not weights:
         raise NotFoundError(f"{where} holds no file of weights ({', '.join(WEIGHT_SUFFIXES)}).", source=str(wanted))
     shown = ", ".join(file.filename for file in weights[:6]) + (", ..." if len(weights) > 6 else "")
     raise SourceError(
-        f"{where} holds {len(weights)} files of weights: {shown}. Say which, as {wanted.repo_id}/FILE.",
+        f"{where} holds {len(weights) + len(beside)} files of weights: {shown}. Say which, as {wanted.repo_id}/FILE.",
         text=str(wanted),
     )
+
+
+def _is_of_weights(name: str) -> bool:
+    return name.lower().endswith(WEIGHT_SUFFIXES)
 
 
 def _confirm_hint(entry: CatalogEntry | None, wanted: HubFile, remote: RemoteFile) -> None:

@@ -52,6 +52,7 @@ class RemoteFile:
 class Listing:
     """The files of a repository at one commit, by name.
 
+    unusable: names that no file has here: they could leave a folder, or mean something else on some system.
     licence: what its card states, in lower case. gated: the files are for accounts that its authors have let in.
     """
 
@@ -59,6 +60,7 @@ class Listing:
     repo_type: RepoType
     commit: str
     files: tuple[RemoteFile, ...]
+    unusable: tuple[str, ...] = ()
     licence: str | None = None
     gated: bool = False
 
