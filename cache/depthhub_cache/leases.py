@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import disk
-from .abandoned import is_long_ago
 from .errors import CacheError
 from .identity import Key, is_sha256
 from .owner import Owner
@@ -95,6 +94,8 @@ def _among(paths: list[Path]) -> Iterator[tuple[Path, str, Owner]]:
 def _has_ended(path: Path, owner: Owner) -> bool:
     if owner.is_local():
         return owner.is_gone()
+    from .abandoned import is_long_ago
+
     try:
         return is_long_ago(path.lstat().st_mtime)
     except FileNotFoundError:

@@ -12,7 +12,6 @@ from ..errors import BrokenEntryError, CheckpointError
 from ..progress import Progress
 from .decide import decide
 from .located import Located
-from .promised import require_promised
 from .request import Request
 
 
@@ -60,6 +59,8 @@ def require_promised_entry(entry: Entry, located: Located, request: Request) -> 
     by_name = located.entry is not None and located.entry.sha256 != located.content_hash
     by_config = located.stated is not None and located.stated.config is not None
     if by_name or by_config:
+        from .promised import require_promised
+
         found, layout = read_header(entry.weights).config, entry.record.about.get("layout")
         require_promised(found, layout if isinstance(layout, str) else None, located, request, entry.weights)
 
