@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def build_from_config_json(data: object) -> Build | None:
     """What a config.json states, or None where it says nothing that decides.
 
-    Known are the configs of transformers' `depth_anything`, those that the authors' repositories carry (they name the
-    arguments of the constructor), and the header of our own converted files. Never raises, whatever `data` holds.
+    Known are the configs of transformers' `depth_anything`, and those that the authors' repositories carry, which name
+    the arguments of the constructor. Never raises, whatever `data` holds.
 
     A stated family means its taps for the number of blocks that the config states. Before they are used for a file,
     ask `contradiction` whether the file is of that size.
@@ -34,8 +34,6 @@ def build_from_config_json(data: object) -> Build | None:
             return _from_transformers(data)
         if {"encoder", "features", "out_channels"} <= data.keys():
             return _from_constructor(data)
-        if {"config", "recipe", "content_hash"} <= data.keys():
-            return Build.from_json(data["recipe"]["build"])
     except _DAMAGED:
         return None
     return None
@@ -126,8 +124,6 @@ def _sizes_stated(data: Mapping[str, Any]) -> Mapping[str, object]:
     if {"encoder", "features", "out_channels"} <= data.keys():
         named = [size for size, name in ENCODERS.items() if name == data["encoder"]]
         return {"width": named[0][0], "blocks": named[0][1]} if named else {}
-    if {"config", "recipe", "content_hash"} <= data.keys():
-        return {name: data["config"][name] for name in _SIZES}
     return {}
 
 
