@@ -302,6 +302,10 @@ class Store:
                 return found
         return None
 
+    def has_answer(self, name: str) -> bool:
+        """Whether something is remembered under `name`, whole or not, as far as the system tells."""
+        return any(may_be_there(ref_path(tier.folder("refs"), name)) for tier in self.tiers)
+
     def remember(self, name: str, data: Mapping[str, object]) -> None:
         """Remember plain JSON `data` under `name`, in place of what was remembered before."""
         content = ref_bytes(name, data)

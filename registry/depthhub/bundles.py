@@ -69,7 +69,12 @@ def import_entries(store: Store, path: Path, *, progress: Report = silent) -> Im
         raise NotFoundError(f"There is no file {path}.", source=str(path)) from error
     with file:
         return import_bundle(
-            store, file, path, ref_problem=_ref_problem, progress=_as_progress(path, "importing", progress)
+            store,
+            file,
+            path,
+            ref_problem=_ref_problem,
+            is_later=_is_later,
+            progress=_as_progress(path, "importing", progress),
         )
 
 
@@ -92,6 +97,14 @@ def _ref_problem(name: str, data: Mapping[str, Any], records: Sequence[Record]) 
         return "its size is that of no file"
     of = {found for record in records if is_sha256(found := record.about.get("content_hash"))}
     return None if answer["content_hash"] in of else "it is of a checkpoint that is none of the bundle's"
+
+
+def _is_later(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+    """Whether the Hub gave a bundle's answer later than ours, which may be of another version."""
+    try:
+        return datetime.fromisoformat(theirs["remembered_at"]) > datetime.fromisoformat(ours["remembered_at"])
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _as_progress(path: Path, stage: Stage, report: Report) -> BytesReport:

@@ -24,7 +24,15 @@ from typing import Any
 from urllib.parse import quote
 
 import huggingface_hub
-from huggingface_hub import constants, errors, get_session, get_token, hf_hub_url, try_to_load_from_cache
+from huggingface_hub import (
+    _CACHED_NO_EXIST,
+    constants,
+    errors,
+    get_session,
+    get_token,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import repo_folder_name
 
@@ -112,6 +120,15 @@ def cached_file(repo_id: str, filename: str, *, repo_type: RepoType, revision: s
     blob = Path(found).resolve()
     digest = blob.name if blob.parent.name == "blobs" and _DIGEST.fullmatch(blob.name) else None
     return CachedFile(path=Path(found), commit=commit, digest=digest)
+
+
+def is_known_to_be_missing(repo_id: str, filename: str, *, repo_type: RepoType, revision: str) -> bool:
+    """Whether the Hub's own cache has noted that there is no such file. Makes no request."""
+    try:
+        found = try_to_load_from_cache(repo_id, filename, revision=revision, repo_type=repo_type)
+    except (OSError, ValueError):
+        return False
+    return found is _CACHED_NO_EXIST
 
 
 def client_cache(repositories: Iterable[tuple[str, str]]) -> ClientCache:

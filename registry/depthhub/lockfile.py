@@ -60,12 +60,20 @@ class Lockfile(NamedTuple):
 
     @classmethod
     def of(cls, path: Path, models: Iterable[LockedModel]) -> Lockfile:
-        """In the order of the file. Raises LockfileError where one source is there twice with one dtype."""
+        """In the order of the file. Raises LockfileError where it contradicts itself."""
         ordered = tuple(sorted(models, key=lambda model: (model.source, model.recipe.dtype or "")))
         for one, other in pairwise(ordered):
             if (one.source, one.recipe.dtype) == (other.source, other.recipe.dtype):
                 raise LockfileError(
                     f"Lockfile {path}: {one.source} is there twice with the same dtype. Lock it once.", path=path
+                )
+        weights: dict[Key, ContentHash] = {}
+        for model in ordered:
+            if weights.setdefault(model.key, model.weights_sha256) != model.weights_sha256:
+                raise LockfileError(
+                    f"Lockfile {path}: {model.source} and another source are one entry, {model.key:.12}, with "
+                    "different weights_sha256. Lock them anew.",
+                    path=path,
                 )
         return cls(path, ordered)
 

@@ -97,13 +97,6 @@ def check(path: str | os.PathLike[str], **where: Any) -> tuple[Lockfile, tuple[S
     """
     locked = Lockfile.read(_absolute(path))
     requests = [(model, _again(model, where)) for model in locked.models]
-    for model, request in requests:
-        if request.settings.offline and model.name is None:
-            raise OfflineError(
-                f"{model.source}: whether it has moved only the Hub can tell, and the network may not be used "
-                "(--offline or HF_HUB_OFFLINE). Check where it may.",
-                source=model.source,
-            )
     return locked, tuple(stale for model, request in requests for stale in _stale(model, request))
 
 
@@ -132,6 +125,13 @@ def _requests(sources: Iterable[str], **options: Any) -> list[Request]:
                 "file on the Hub, and lock owner/repo/file.",
                 option="sources",
                 value=str(request.source),
+            )
+        moves = isinstance(request.source, HubFile) and not is_commit(request.source.revision or "")
+        if moves and request.settings.offline:
+            raise OfflineError(
+                f"{request.source}: whether it has moved only the Hub can tell, and the network may not be used "
+                "(--offline or HF_HUB_OFFLINE). Do this where it may, or lock a commit.",
+                source=str(request.source),
             )
     return requests
 

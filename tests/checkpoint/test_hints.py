@@ -182,6 +182,9 @@ def test_a_value_as_deep_as_json_goes_is_no_error(known: dict[str, object]) -> N
         {"hidden_act": None},
         {"reshape_hidden_states": True},
         {"model_type": "dinov2_with_registers"},
+        {"hidden_size": 768, "num_attention_heads": 6},
+        {"hidden_size": 768, "num_attention_heads": "12"},
+        {"hidden_size": 320, "num_attention_heads": 6},
     ],
     ids=str,
 )

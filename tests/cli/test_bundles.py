@@ -312,3 +312,18 @@ def test_one_answer_is_one_answer(depthhub, key, cache, elsewhere, out) -> None:
     depthhub("cache", "export", key, "-o", out)
     assert "1 answer of the Hub remembered." in depthhub("cache", "import", out, "--cache-dir", elsewhere).err
     assert "0 answers of the Hub remembered." in depthhub("cache", "import", out, "--cache-dir", elsewhere).err
+
+
+def test_what_is_not_as_it_is_locked_is_not_exported(depthhub, key, cache, out, tmp_path, monkeypatch) -> None:
+    """As of a shared tier that others fill."""
+    made = Store(cache).get(key).record
+    model = {"source": f"hf://me/repo@{'a' * 40}/t.pth", "name": None, "repo_id": "me/repo", "repo_type": "model"}
+    model |= {"commit": "a" * 40, "filename": "t.pth", "sha256": made.about["content_hash"], "size": 1, "licence": None}
+    model |= {"recipe": made.about["recipe"], "key": key, "weights_sha256": "0" * 64, "weights_size": 1}
+    lockfile = tmp_path / "depthhub.lock"
+    monkeypatch.setenv("DEPTHHUB_LOCKFILE", str(lockfile))
+    for weights_sha256, code in (("0" * 64, 6), (made.weights_sha256, 0)):
+        lockfile.write_text(json.dumps({"lockfile": 1, "models": [{**model, "weights_sha256": weights_sha256}]}))
+        run = depthhub("cache", "export", key, "-o", out)
+        assert (run.code, out.exists()) == (code, code == 0), run.err
+        assert ("`depthhub pull --locked` makes them here" in run.err) == (code == 6)

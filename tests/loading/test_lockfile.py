@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +350,18 @@ def test_one_that_is_not_there_is_named(tmp_path: Path) -> None:
         from_pretrained("vits", lockfile=tmp_path / "depthhub.lock")
 
 
+def test_two_sources_of_one_entry_with_different_weights_are_refused(locked: Path) -> None:
+    """As after a merge: which of them counts would be chance."""
+    text = json.loads(locked.read_text())
+    [model] = text["models"]
+    other = {**model, "source": f"hf://me/copy@{'a' * 40}", "repo_id": "me/copy", "commit": "a" * 40}
+    locked.write_text(json.dumps({**text, "models": [model, other]}))
+    assert len(Lockfile.read(locked).models) == 2
+    locked.write_text(json.dumps({**text, "models": [model, {**other, "weights_sha256": "0" * 64}]}))
+    with pytest.raises(LockfileError, match="are one entry"):
+        Lockfile.read(locked)
+
+
 def test_two_models_with_one_source_and_dtype_are_refused(locked: Path) -> None:
     text = json.loads(locked.read_text())
     text["models"] *= 2
@@ -404,8 +417,11 @@ def test_a_source_is_the_locked_file_and_none_of_this_machine(edited: Callable[.
 
 
 def test_without_a_network_a_branch_is_not_said_to_be_where_it_was(locked: Path) -> None:
-    with pytest.raises(OfflineError, match="only the Hub can tell"):
-        check(locked, offline=True)
+    before = locked.read_bytes()
+    for way in (check, partial(update, sources=[REPO]), partial(lock, [REPO], family="v2")):
+        with pytest.raises(OfflineError, match="only the Hub can tell"):
+            way(locked, offline=True)
+    assert locked.read_bytes() == before
     assert check(locked)[1] == ()
 
 

@@ -45,6 +45,7 @@ from depthhub.steps.obtain import opened_settled
 from depthhub.steps.remembered import ref_name
 from depthhub.steps.request import Request
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
+from depthhub.testing.layouts import Layout
 from depthhub_cache.store import Store
 
 from ..cache.samples import memory_folder
@@ -159,6 +160,26 @@ def test_a_config_json_decides_only_for_a_file_of_its_layout(tmp_path: Path, cac
     other = make_checkpoint(tmp_path / "other.pth", encoder="tiny")
     with pytest.raises(MismatchError, match=r"config.json beside it is of another file"):
         from_pretrained(other, cache_dir=cache)
+
+
+@pytest.mark.parametrize(
+    ("layout", "described", "problem"),
+    [
+        ("original", "tiny", "the file is of the original layout"),
+        ("transformers", "vits", "its config.json says 12 blocks"),
+    ],
+)
+def test_a_config_json_of_another_file_that_has_no_say_is_a_warning(
+    tmp_path: Path, cache: Path, layout: Layout, described: str, problem: str
+) -> None:
+    path = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout=layout)
+    (tmp_path / "config.json").write_text(json.dumps(transformers_config(described, family="v2")))
+    for family, words in (("v2", f"of another file: {problem}"), ("v1", "built as v1, as you say")):
+        for _ in ("made", "found"):
+            with pytest.warns(UserWarning, match=words) as warned:
+                model = from_pretrained(path, family=family, cache_dir=cache)
+            assert golden_difference(model, f"{family}-tiny") <= 1e-4
+            assert len(warned) == 1
 
 
 def test_a_config_json_and_a_file_name_that_disagree_are_an_error(tmp_path: Path, cache: Path) -> None:
@@ -638,7 +659,14 @@ def test_a_config_is_that_of_the_folder_that_is_open_whatever_its_path_leads_to(
     assert model.config.max_depth == 80
 
 
-@pytest.mark.parametrize("change", [{"head_in_index": 2}, {"model_type": "zoedepth"}, {"max_depth": 80}], ids=str)
+HEADS_OF_32 = {"backbone_config": {**transformers_config("tiny")["backbone_config"], "num_attention_heads": 4}}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"head_in_index": 2}, {"model_type": "zoedepth"}, {"max_depth": 80}, pytest.param(HEADS_OF_32, id="heads of 32")],
+    ids=str,
+)
 def test_a_config_of_a_model_that_cannot_be_built_is_overruled_with_a_warning(
     tmp_path: Path, cache: Path, change: dict[str, object]
 ) -> None:
@@ -704,6 +732,44 @@ def test_safetensors_with_a_hole_are_refused_before_they_are_hashed(tmp_path: Pa
     with pytest.raises(CheckpointError, match=r"of its 67 matrices are 0"):
         from_pretrained(path, family="v2", cache_dir=cache)
     assert entries(cache) == []
+
+
+@pytest.mark.parametrize("kind", ["old format", "no checksums"])
+def test_a_pth_without_checksums_with_a_hole_in_a_matrix_is_refused(tmp_path: Path, cache: Path, kind: str) -> None:
+    path = make_checkpoint(tmp_path / "w.pth", encoder="tiny", container="legacy" if kind == "old format" else "pth")
+    if kind == "no checksums":
+        state = torch.load(path)
+        torch.serialization.set_crc32_options(False)
+        try:
+            torch.save(state, path)
+        finally:
+            torch.serialization.set_crc32_options(True)
+    from_pretrained(path, family="v2", cache_dir=cache)
+    with_a_hole(path, begin=path.stat().st_size // 2, size=1 << 16)
+    with pytest.raises(CheckpointError, match=r"never written, from byte .* `cp --sparse=never`"):
+        from_pretrained(path, family="v2", cache_dir=cache)
+    assert len(entries(cache)) == 1
+
+
+def test_zeros_that_a_checksum_vouches_for_may_be_a_hole(tmp_path: Path, cache: Path) -> None:
+    beside = {"buffer": torch.zeros(1 << 16)}
+    path = make_checkpoint(tmp_path / "w.pth", encoder="tiny", wrapper="model", beside=beside)
+    content = path.read_bytes()
+    with_a_hole(path, begin=content.index(bytes(1 << 18)), size=1 << 18)
+    assert path.read_bytes() == content
+    assert golden_difference(from_pretrained(path, family="v2", cache_dir=cache), "v2-tiny") <= 1e-4
+
+
+def with_a_hole(path: Path, *, begin: int, size: int) -> None:
+    """Write it anew, but for a part of it. Skips where the file system does not tell."""
+    content = path.read_bytes()
+    with path.open("wb") as file:
+        file.write(content[:begin])
+        file.seek(begin + size)
+        file.write(content[begin + size :])
+    with OpenCheckpoint(path) as opened:
+        if not hasattr(os, "SEEK_HOLE") or opened.file.seek(0, os.SEEK_HOLE) == opened.size:
+            pytest.skip("this file system does not tell")
 
 
 def test_a_file_that_somebody_has_open_to_write_is_taken_with_a_warning(

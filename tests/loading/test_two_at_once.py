@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from depthhub import from_pretrained
-from depthhub.testing import Fault, LocalHub
+from depthhub.testing import Fault, LocalHub, make_checkpoint
 
 from .conftest import golden_difference
 
@@ -83,6 +84,47 @@ os._exit(0)
 def test_a_child_that_was_forked_during_a_conversion_does_not_wait_for_it(tiny: Path, tmp_path: Path) -> None:
     run = [sys.executable, "-c", FORK, str(tiny), str(tmp_path / "cache")]
     subprocess.run(run, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=120)
+
+
+AFTER_COMPUTING = """
+import os, signal, sys, torch
+from depthhub import from_pretrained
+torch.set_num_threads(2)
+torch.ones(1 << 22).mul_(2)  # torch's other threads begin now, and the child has none of them
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+signal.alarm(60)
+for path in sys.argv[2:]:
+    for dtype in (None, "float16"):
+        from_pretrained(path, family="v2", dtype=dtype, cache_dir=sys.argv[1])
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("kind", ["plain", "joined", "twins", "turned", "negative", "late"])
+def test_a_child_converts_without_the_threads_that_its_parent_computed_with(
+    tiny: Path, tmp_path: Path, kind: str
+) -> None:
+    state, path = torch.load(tiny), tmp_path / "weights.pth"
+    assert max(tensor.numel() for tensor in state.values()) > 1 << 15, "else one thread would do it all"
+    match kind:
+        case "joined":
+            path = make_checkpoint(tmp_path / "weights.safetensors", layout="transformers")
+        case "twins":
+            torch.save({"model": state, "ema": {key: tensor.clone() for key, tensor in state.items()}}, path)
+        case "turned":
+            torch.save({key: t.mT.contiguous().mT if t.dim() == 2 else t for key, t in state.items()}, path)
+        case "negative":
+            torch.save({key: tensor.neg()._neg_view() for key, tensor in state.items()}, path)
+        case "late":
+            for tensor in state.values():
+                tensor.view(-1)[0] = 0  # it has to be looked through for a number
+            torch.save(state, path)
+        case _:
+            path = tiny
+    run = [sys.executable, "-c", AFTER_COMPUTING, str(tmp_path / "cache"), str(path)]
+    subprocess.run(run, check=True, timeout=120)
 
 
 def test_a_progress_that_loads_another_model_does_not_wait_for_itself(tiny: Path, tmp_path: Path) -> None:

@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 from depthhub import MismatchError, OfflineError, from_pretrained, lock, prewarm, resolve
+from depthhub.bundles import export_entries, import_entries
 from depthhub.depth_model import DepthModel
 from depthhub.locking import check, update
 from depthhub.progress import Progress
+from depthhub.steps.request import Request
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
+from depthhub_cache.refs import ref_path
+from depthhub_cache.store import Store
 
 from ..catalogs import checkpoint, write_catalog
 
@@ -96,7 +100,7 @@ def test_what_the_clients_cache_has_is_believed_offline_alone(
 
 
 def test_offline_what_the_clients_cache_has_now_comes_before_what_it_had(
-    local_hub: LocalHub, tmp_path: Path, hub_environment: Path
+    local_hub: LocalHub, tmp_path: Path, hub_environment: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As on the nodes of a cluster, where another node downloads."""
     from huggingface_hub import hf_hub_download
@@ -110,6 +114,7 @@ def test_offline_what_the_clients_cache_has_now_comes_before_what_it_had(
     local_hub.add_file("o/r", "w.safetensors", files[0])
     hf_hub_download("o/r", "w.safetensors", endpoint=local_hub.endpoint)
     first = offline(family="v2").provenance
+    assert "whether a config.json beside it says how to build it was never asked here" in caplog.text
     stages: list[str] = []
     assert offline(family="v2", progress=lambda told: stages.append(told.stage)).provenance.commit == first.commit
     assert stages == [], "nothing is read twice to be found"
@@ -122,7 +127,34 @@ def test_offline_what_the_clients_cache_has_now_comes_before_what_it_had(
     assert second.provenance.content_hash != first.content_hash
     assert second.config.max_depth == 80
     shutil.rmtree(hub_environment / "hub")
+    caplog.clear()
     assert offline().provenance.commit == second.provenance.commit
+    assert "which was found here once" in caplog.text
+
+
+def test_a_later_bundle_brings_later_answers(local_hub: LocalHub, tiny: Path, tmp_path: Path) -> None:
+    """To a machine without a network, which has no other way to learn that a branch has moved."""
+
+    def bundle(name: str) -> tuple[str, Path]:
+        [made] = prewarm(["o/r/t.pth"], family="v2", refresh=True)
+        out = tmp_path / name
+        export_entries(Request.parse("o/r/t.pth").settings.open_store(), [made.key], out)
+        return resolve("o/r/t.pth", family="v2").commit or "", out
+
+    local_hub.add_file("o/r", "t.pth", tiny)
+    older = bundle("older.tar")
+    time.sleep(1.1)  # answers are dated to the second
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "newer.pth", encoder="tiny", seed=1))
+    newer = bundle("newer.tar")
+    for bundles in ([older, newer], [newer, older]):
+        isolated = Store(tmp_path / f"isolated-{bundles[0][0]}")
+        for _, path in bundles:
+            import_entries(isolated, path)
+        found = from_pretrained("o/r/t.pth", family="v2", offline=True, cache_dir=isolated.root)
+        assert found.provenance.commit == newer[0]
+    [name] = [name for name, _ in isolated.refs()]
+    ref_path(isolated.root / "v1/refs", name).write_bytes(b"{")
+    assert import_entries(isolated, older[1]).refs == (), "what is damaged may be later"
 
 
 def test_a_slow_call_does_not_undo_what_the_hub_said_since(local_hub: LocalHub, tiny: Path, tmp_path: Path) -> None:
@@ -193,14 +225,18 @@ def test_what_the_clients_cache_cannot_prove_is_not_remembered(
     assert from_pretrained("me/repo/w.safetensors").config.max_depth == 80
 
 
+@pytest.mark.parametrize(("path", "during"), [("config.json", None), ("api/models", 10)])
 @pytest.mark.parametrize("named", ["", "/model.safetensors"])
-def test_who_was_told_meanwhile_counts(wired: str, local_hub: LocalHub, tmp_path: Path, named: str) -> None:
-    """While one call still waits for the config.json, the branch moves, and another call is told so."""
-    local_hub.inject(Fault.stall(1.5), path="config.json")
+def test_who_was_told_meanwhile_counts(
+    wired: str, local_hub: LocalHub, tmp_path: Path, named: str, path: str, during: int | None
+) -> None:
+    """While one call waits for the rest of the Hub's answer, the branch moves, and another call is told so."""
+    local_hub.inject(Fault.stall(1.5, after=during), path=path)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(resolve, wired)
-        while not any(request.path.endswith("config.json") for request in local_hub.requests):
+        while not any(path in request.path for request in local_hub.requests):
             time.sleep(0.01)
+        time.sleep(0.3)  # until what the answer says is decided
         newer = make_checkpoint(tmp_path / "n.safetensors", encoder="tiny", layout="transformers", seed=1)
         moved = local_hub.add_file(wired, "model.safetensors", newer)
         assert resolve(wired + named, refresh=True).commit == moved

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-
-_PIECE = (1 << 15) - 1
-"""Numbers that torch casts without the help of its other threads (at::internal::GRAIN_SIZE), whatever these do."""
+from .pieces import in_order, pieces
 
 
-def cast(source: Tensor, dtype: torch.dtype, *, path: Path) -> Tensor:
-    """`source` in `dtype`, contiguous; itself where it is both already. path: of its checkpoint, for errors."""
+def cast(source: Tensor, dtype: torch.dtype, *, path: Path) -> tuple[Tensor, int]:
+    """`source` in `dtype`, contiguous, itself where it is both already; and how many of its numbers became infinite.
+
+    path: of its checkpoint, for errors.
+    """
     if source.dtype == dtype:
-        return source.contiguous()
+        return in_order(source), 0
     with ThreadPoolExecutor(1, "depthhub-casting", torch.set_flush_denormal, (False,)) as apart:
         apart.submit(_require_nearest, path).result()
         return apart.submit(_cast, source, dtype).result()
@@ -43,21 +44,17 @@ def _require_nearest(path: Path) -> None:
         )
 
 
-def _cast(source: Tensor, dtype: torch.dtype) -> Tensor:
-    made = torch.empty(source.shape, dtype=dtype, device="cpu")
-    numbers, room = source.reshape(-1), made.view(-1)
-    for at in range(0, source.numel(), _PIECE):
-        piece = numbers[at : at + _PIECE].to(dtype)
-        room[at : at + _PIECE] = piece.masked_fill_(piece.isnan(), torch.nan)  # its bits differ between processors
-    return made
+def _cast(source: Tensor, dtype: torch.dtype) -> tuple[Tensor, int]:
+    made, lost = torch.empty(source.shape, dtype=dtype, device="cpu"), 0
+    is_narrower = torch.finfo(dtype).max < torch.finfo(source.dtype).max
+    for room, numbers in zip(pieces(made), pieces(source), strict=True):
+        piece = numbers.to(dtype)
+        room.copy_(piece.masked_fill_(piece.isnan(), torch.nan))  # its bits differ between processors
+        if is_narrower and (infinite := piece.isinf()).any():
+            lost += int((infinite & numbers.isfinite()).sum())
+    return made, lost
 
 
 def is_dense(tensor: Tensor) -> bool:
     """False of one that repeats a few numbers (a stride of 0): as bytes it may take more than any memory has."""
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
-
-
-def bits_of(tensor: Tensor) -> Tensor:
-    """Its numbers as bytes: which are equal, or zero, a processor may have been told otherwise."""
-    # To torch one number is contiguous whatever its stride is, and yet has no view of other dtype.
-    return tensor.contiguous().as_strided((tensor.numel(),), (1,)).view(torch.uint8)

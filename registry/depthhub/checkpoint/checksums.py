@@ -45,6 +45,14 @@ def require_checksums(archive: Zipped) -> None:
         )
 
 
+def are_complete(opened: OpenCheckpoint) -> bool:
+    """Whether all its bytes that count have a checksum: one that is found right was written. Raises CheckpointError."""
+    if opened.container != "zip":
+        return False
+    members = members_of(opened)
+    return len(_with_checksums(members)) == sum(member.size > 0 for member in members.values())
+
+
 def are_right(opened: OpenCheckpoint) -> bool:
     """Whether it has checksums, and they were found right, in one thread: to be called beside one that hashes it.
 

@@ -5,7 +5,6 @@ Nothing is copied here. What has to be made (a cast, a joined tensor) is made on
 
 from __future__ import annotations
 
-import ctypes
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..model.config import ModelConfig
 from .account import compact
-from .cast import bits_of, cast
+from .cast import cast
 from .joined import Weight, parts_of, whole
 from .layouts import TABLES
+from .pieces import is_blank
 from .reading import Checkpoint
 from .recipe import Recipe
 from .rules import DEPTHHUB
@@ -53,11 +53,9 @@ class Converted:
         Raises CheckpointError where the recipe's dtype is too small for one of its numbers.
         """
         source = whole(self.weights[name])
-        made = cast(source, getattr(torch, self.dtype(name)), path=self.path)
-        if _is_narrower(made.dtype, source.dtype):
-            lost = int((torch.isinf(made) & torch.isfinite(source)).sum()) if torch.isinf(made).any() else 0
-            if lost:
-                raise self._overflow(name, source, lost)
+        made, lost = cast(source, getattr(torch, self.dtype(name)), path=self.path)
+        if lost:
+            raise self._overflow(name, source, lost)
         return made
 
     def _overflow(self, name: str, source: Tensor, lost: int) -> CheckpointError:
@@ -70,10 +68,6 @@ class Converted:
             "(no dtype).",
             path=self.path,
         )
-
-
-def _is_narrower(dtype: torch.dtype, than: torch.dtype) -> bool:
-    return torch.finfo(dtype).max < torch.finfo(than).max
 
 
 def convert(checkpoint: Checkpoint, recipe: Recipe) -> Converted:
@@ -123,9 +117,9 @@ def _require_floats(weights: Mapping[str, Weight], recipe: Recipe, path: Path) -
 
 
 def _require_numbers(weights: Mapping[str, Weight], path: Path) -> None:
-    """No matrix of a model is all zeros; whether one is, its first number nearly always tells."""
+    """No matrix of a model is all zeros."""
     matrices = {name: weight for name, weight in weights.items() if len(weight.shape) > 1 and not is_unused(name)}
-    blank = [name for name, weight in matrices.items() if any(map(_is_blank, parts_of(weight)))]
+    blank = [name for name, weight in matrices.items() if any(map(is_blank, parts_of(weight)))]
     if blank:
         raise CheckpointError(
             f"{path}: all numbers of {len(blank)} of its {len(matrices)} matrices are 0 ({listed(compact(blank), 4)}): "
@@ -133,8 +127,3 @@ def _require_numbers(weights: Mapping[str, Weight], path: Path) -> None:
             "torch.save under skip_data. Download or copy it again, or save it again without that.",
             path=path,
         )
-
-
-def _is_blank(tensor: Tensor) -> bool:
-    first = ctypes.string_at(tensor.data_ptr(), min(tensor.element_size(), tensor.nbytes))  # none of an empty one
-    return not any(first) and not bits_of(tensor).any()

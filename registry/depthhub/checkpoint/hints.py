@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..model.config import ENCODERS, METRIC, Build, ModelConfig, Taps
+from ..model.config import ENCODERS, HEAD_WIDTH, METRIC, Build, ModelConfig, Taps
 
 if TYPE_CHECKING:
     from .shapes import Sizes
@@ -117,7 +117,7 @@ def _mlp_width(ratio: object, sizes: Sizes | ModelConfig) -> object:
     return hidden if sizes.mlp == "gelu" else (hidden * 2 // 3 + 7) // 8 * 8
 
 
-def _sizes_stated(data: Mapping[str, Any]) -> Mapping[str, object]:
+def _sizes_stated(data: Mapping[str, Any]) -> Mapping[str, Any]:
     if data.get("model_type") == "depth_anything":
         backbone = data["backbone_config"]
         return {name: backbone.get(key, default) for name, (key, default) in _SIZES.items()}
@@ -149,7 +149,10 @@ def _from_transformers(data: Mapping[str, Any]) -> Build | None:
         return None
     if not _agrees(backbone, _DINOV2) or not _agrees(data, _DPT):
         return None
-    blocks = _sizes_stated(data)["blocks"]
+    sizes = _sizes_stated(data)
+    if sizes["width"] / HEAD_WIDTH != sizes["heads"]:
+        return None
+    blocks = sizes["blocks"]
     taps = _taps_in(backbone)
     if taps is None or type(blocks) is not int or not 0 <= taps[0] < taps[3] < blocks:
         return None

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 from torch import Tensor
 
+from .pieces import fill
+
 
 class Claim(NamedTuple):
     """A storage, as a pickle tells of it: the record `key` holds `numel` numbers of `dtype`."""
@@ -256,7 +258,9 @@ class _Completion:
         self._room -= view.numel() * view.element_size()
         if self._room < 0:
             raise ValueError("its tensors share memory or repeat themselves, and have to be copied")
-        return view.neg()
+        made = torch.empty(view.shape, dtype=view.dtype, device="cpu")
+        fill(made, view, Tensor.neg)
+        return made
 
     def _numbers_of(self, key: str, dtype: torch.dtype) -> Tensor:
         """All of a record, as numbers of `dtype`; copied only where they do not lie as processors want them."""

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .cast import bits_of, is_dense
+from .cast import is_dense
 from .layouts import Foreign, may_hold_a_model, recognise
+from .pieces import are_same
 from .words import few, listed, quoted, shown
 
 DEPTH = 6
@@ -144,7 +144,7 @@ def _same(one: _Found, other: _Found) -> bool:
         (tensor.dtype, tensor.shape) == (theirs[name].dtype, theirs[name].shape)
         and is_dense(tensor)
         and is_dense(theirs[name])
-        and torch.equal(bits_of(tensor), bits_of(theirs[name]))
+        and are_same(tensor, theirs[name])
         for name, tensor in mine.items()
     )
 

@@ -40,9 +40,11 @@ def without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request
         return said
     before = None if request.refresh else recall(FOUND + ref, wanted, entry, request, store)
     try:
-        found = _look(wanted, entry, request, store, before)
+        at = wanted if said is None else wanted._replace(revision=said.commit)
+        found = _look(at, entry, request, store, before)
     except OfflineError as error:
         if before is not None:
+            log.warning("%s: taking commit %.12s, which was found here once: %s", request.source, before.commit, error)
             return before
         if said is None:
             raise
@@ -144,6 +146,8 @@ def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) ->
     config = hub.cached_file(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit)
     text = None if config is None else read_config(config.path)
     if config is None or text is None:
+        if not hub.is_known_to_be_missing(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit):
+            log.warning("%s: whether a config.json beside it says how to build it was never asked here", wanted)
         return None, True
     if config.digest is None:
         log.warning("%s: nothing tells whether it is as the Hub has it; it is taken as it is", config.path)

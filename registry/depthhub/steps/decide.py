@@ -89,7 +89,7 @@ def _from_caller(request: Request, stated: Stated | None) -> Build | None:
     else:
         build = Build(family, request.max_depth)
     if stated is not None and told != build:
-        _warn(f"{request.source}: built as {_words(build)}, as you say; its config.json says {_words(told)}.")
+        warn(f"{request.source}: built as {_words(build)}, as you say; its config.json says {_words(told)}.")
     return build
 
 
@@ -115,14 +115,15 @@ def _from_surroundings(request: Request, located: Located) -> Build:
             "(--family, --max-depth).",
             source=str(request.source),
         )
-    _warn(
+    warn(
         f"{request.source}: only the file's name suggests {_words(guess)}; assumed. A wrong guess gives silently wrong "
         f"depth: say {_say(guess)} to confirm it."
     )
     return guess
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """Of a model that may be another one than was meant."""
     warnings.warn(message, UserWarning, stacklevel=8)
 
 

@@ -36,16 +36,16 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     remembered = None if request.refresh else recall(ref, wanted, entry, request, store)
     if remembered is not None and _suffices(remembered, entry, request):
         return remembered
+    before = store.recall(ref)
     request.report(Progress(str(request.source), "resolving"))
     listing = _list(wanted, entry, request)
     remote = _choose(listing, wanted, entry)
     _confirm_hint(entry, wanted, remote)
-    named = ref_name(wanted._replace(filename=remote.filename), entry, request)  # by its own name, the file is the same
-    before = {name: store.recall(name) for name in (ref, named)}
     located = _located(listing, remote, entry, request, ref)
     log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
-    for name, known in before.items():
-        if store.recall(name) == known:  # else somebody was told something else while the config.json was on its way
+    named = ref_name(wanted._replace(filename=located.filename), entry, request)  # by its own name the file is the same
+    for name in dict.fromkeys((named, ref)):
+        if store.recall(name) in (None, before):  # else somebody was told something else meanwhile
             remember(located._replace(ref=name), store)
     return located
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MismatchError
 from ..model.config import METRIC, Build, ModelConfig
+from .decide import warn
 from .located import Located
 from .request import Request
 from .stated import Stated
@@ -41,9 +42,10 @@ def _require_encoder(found: ModelConfig, located: Located, path: Path) -> None:
 
 def _require_described(found: ModelConfig, layout: str | None, located: Located, request: Request, path: Path) -> None:
     """A config.json decides only for the file that it describes: of its layout, and of its size."""
-    if located.stated is None or _is_as_the_caller_says(found, request):
+    stated = located.stated
+    if stated is None or (problem := misdescription(stated, found, layout)) is None:
         return
-    if problem := misdescription(located.stated, found, layout):
+    if not _is_as_the_caller_says(found, request):
         raise MismatchError(
             f"{located.source}: the config.json beside it is of another file: {problem}. Say family= yourself, and "
             "max_depth= where it is v2-metric.",
@@ -51,6 +53,8 @@ def _require_described(found: ModelConfig, layout: str | None, located: Located,
             expected="the model of config.json",
             found=found.summary(),
         )
+    if stated.build and (stated.build.family, stated.build.max_depth) == (found.family, found.max_depth):
+        warn(f"{located.source}: built as you say; the config.json beside it is of another file: {problem}.")
 
 
 def misdescription(stated: Stated, found: ModelConfig | Sizes, layout: str | None) -> str | None:
