@@ -293,7 +293,7 @@ def test_an_answer_that_did_not_ask_for_the_config_does_not_say_that_there_is_no
     entry = checkpoint("mine", repo_id=wired, filename="model.safetensors", layout="transformers", build=build)
     with monkeypatch.context() as in_force:
         in_force.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
-        assert from_pretrained("mine").config.taps != from_pretrained(wired, cache_dir=tmp_path / "other").config.taps
+        from_pretrained("mine")
     options: dict[str, Any] = {"family": "v2-metric", "max_depth": 80}
     with pytest.raises(OfflineError, match=r"not whether a config\.json"):
         from_pretrained(f"{wired}/model.safetensors", offline=True, **options)
@@ -320,3 +320,17 @@ def test_an_answer_that_cannot_be_remembered_leaves_no_older_one_in_its_place(
     assert moved != first
     for options in ({"refresh": True}, {}):
         assert from_pretrained("o/r/w.safetensors", family="v2", **options).provenance.commit == moved
+
+
+def test_a_file_that_the_catalog_knows_is_built_as_it_says_however_it_is_asked_for(
+    wired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a repository alone, which has come to mean it: in the call that asks, and in later ones."""
+    build = {"family": "v2-metric", "max_depth": 20, "activation": "sigmoid", "taps": "spread"}
+    entry = checkpoint("mine", repo_id=wired, filename="model.safetensors", layout="transformers", build=build)
+    monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+    for source in ("mine", f"{wired}/model.safetensors", wired, wired):
+        config = from_pretrained(source).config
+        assert (config.max_depth, config.taps) == (20, (1, 3, 5, 7)), source
+    (before,) = lock([wired], tmp_path / "l.lock").models
+    assert update(tmp_path / "l.lock", [wired]).models == (before,)

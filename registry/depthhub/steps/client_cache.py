@@ -36,7 +36,7 @@ def without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request
     """The checkpoint as it is known here. Raises OfflineError where it is not."""
     ref = ref_name(wanted, entry, request)
     said = recall(ref, wanted, entry, request, store)
-    if said is not None and (said.config_asked or entry is not None):
+    if said is not None and (said.config_asked or said.entry is not None):
         return said
     before = None if request.refresh else recall(FOUND + ref, wanted, entry, request, store)
     try:

@@ -16,7 +16,7 @@ from ..catalog import Catalog, CatalogEntry
 from ..checkpoint.recipe import Recipe
 from ..errors import FamilyError
 from ..model.config import METRIC, Build
-from .located import Located
+from .located import HubCheckpoint, Located
 from .request import Request
 from .stated import Stated
 
@@ -44,6 +44,11 @@ def _entry(request: Request, located: Located, content_hash: ContentHash) -> Cat
                 "%s is not the file that the catalog pins as %s (sha256 %.12s, not %.12s); it is built the same way",
                 *(request.source, by_place.name, content_hash, by_place.sha256),
             )
+        elif by_place is not None and by_bytes is None and _is_of_another_commit(located, by_place):
+            log.warning(
+                "%s is not at the commit that the catalog pins as %s; it is built the same way",
+                *(request.source, by_place.name),
+            )
         return by_bytes or by_place
     if by_place.require_supported() != by_bytes.require_supported():
         raise FamilyError(
@@ -52,6 +57,11 @@ def _entry(request: Request, located: Located, content_hash: ContentHash) -> Cat
             source=str(request.source),
         )
     return by_bytes
+
+
+def _is_of_another_commit(located: Located, entry: CatalogEntry) -> bool:
+    pinned = entry.revision if entry.sha256 is None else None
+    return pinned is not None and isinstance(located, HubCheckpoint) and located.commit != pinned
 
 
 def _confirmed(request: Request, build: Build, teller: str) -> Build:

@@ -16,7 +16,7 @@ from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES
 from ..progress import Progress
 from ..source import HubFile
 from .located import HubCheckpoint
-from .remembered import iso, recall, ref_name, remember, revision_of
+from .remembered import iso, known_to_the_catalog, recall, ref_name, remember, revision_of
 from .request import Request
 from .stated import CONFIG, LIMIT, Stated, stated_in
 
@@ -34,14 +34,15 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
         return without_asking(wanted, entry, request, store)
     ref = ref_name(wanted, entry, request)
     remembered = None if request.refresh else recall(ref, wanted, entry, request, store)
-    if remembered is not None and _suffices(remembered, entry, request):
+    if remembered is not None and _suffices(remembered, request):
         return remembered
     before = store.recall(ref)
     request.report(Progress(str(request.source), "resolving"))
     listing = _list(wanted, entry, request)
     remote = _choose(listing, wanted, entry)
-    _confirm_hint(entry, wanted, remote)
-    located = _located(listing, remote, entry, request, ref)
+    known = entry or known_to_the_catalog(wanted, remote.filename, request)
+    _confirm_hint(known, wanted, remote)
+    located = _located(listing, remote, known, request, ref)
     log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
     named = ref_name(wanted._replace(filename=located.filename), entry, request)  # by its own name the file is the same
     for name in dict.fromkeys((named, ref)):
@@ -50,10 +51,11 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     return located
 
 
-def _suffices(remembered: HubCheckpoint, entry: CatalogEntry | None, request: Request) -> bool:
+def _suffices(remembered: HubCheckpoint, request: Request) -> bool:
     """Whether all was asked then that this call has to know."""
-    needs_card = entry is None and request.settings.allow_licences is not None
-    return (remembered.config_asked or entry is not None) and (remembered.card_asked or not needs_card)
+    is_known = remembered.entry is not None
+    needs_card = not is_known and request.settings.allow_licences is not None
+    return (remembered.config_asked or is_known) and (remembered.card_asked or not needs_card)
 
 
 def _located(

@@ -11,7 +11,7 @@ from depthhub_cache.errors import CacheError, CacheNotWritableError
 from depthhub_cache.identity import ContentHash
 from depthhub_cache.store import Store
 
-from ..catalog import CatalogEntry
+from ..catalog import Catalog, CatalogEntry
 from ..hub_names import DEFAULT_REVISION, is_commit
 from ..settings import DEFAULT_ENDPOINT
 from ..source import HubFile
@@ -49,18 +49,27 @@ def recall(
     if answer is None:
         return None
     try:
+        facts = _of_its_commit(HubCheckpoint.parse_ref(answer), wanted)
         return HubCheckpoint(
             source=str(request.source),
             repo_id=wanted.repo_id,
             repo_type=wanted.repo_type,
-            entry=entry,
+            entry=entry or known_to_the_catalog(wanted, facts["filename"], request),
             pinned=False,
             ref=ref,
-            **_of_its_commit(HubCheckpoint.parse_ref(answer), wanted),
+            **facts,
         )
     except (KeyError, TypeError, ValueError) as error:  # another version's, or damaged: it costs a question
         log.debug("what was remembered for %s is not understood: %r", request.source, error)
         return None
+
+
+def known_to_the_catalog(wanted: HubFile, filename: str, request: Request) -> CatalogEntry | None:
+    """The entry of the file that a repository was found to mean: as it is asked for by its own name."""
+    entry = Catalog.known(request.settings.catalog).by_file(wanted.repo_id, wanted.repo_type, filename)
+    if entry is not None:
+        entry.require_supported()
+    return entry
 
 
 def _of_its_commit(answer: dict[str, Any], wanted: HubFile) -> dict[str, Any]:
