@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="vits and vitl, few runs: two minutes on two cores")
+    parser.add_argument("--quick", action="store_true", help="vits and vitl, few runs: three minutes on two cores")
     parser.add_argument("--sizes", type=_names(SIZES), help=f"of {','.join(SIZES)} (default: vits,vitb,vitl)")
     parser.add_argument("--runs", type=int, metavar="N", help="of each way (default: 7; 2 with --quick)")
     parser.add_argument("--slow-runs", type=int, metavar="N", help="of what takes seconds (default: 5; 1 with --quick)")
