@@ -61,7 +61,7 @@ class Workbench:
 
     def ready(self, size: str) -> dict[str, Series]:
         """Every way to a ready model, by label: seconds, and memory before and after every page is touched."""
-        skipped = (BY_HUB_FILE, FIRST_CALL) if self.quick else ()
+        skipped = (BY_HUB_FILE, FIRST_CALL, TUNED) if self.quick else ()
         ways = {label: way for label, way in ways_for(self.material[size]).items() if label not in skipped}
         return self._once("ready", size, ways, _TO_READY, runs=self.runs, slow_runs=self.slow_runs)
 
