@@ -7,6 +7,7 @@ the next call, of a Hub that is well again, succeeds. A single fault that passes
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import shutil
@@ -45,6 +46,9 @@ _BOUND = _QUESTIONS * (_LIMITS["TOTAL_TIMEOUT"] + _LIMITS["STALL_TIMEOUT"]) + 5.
 """Seconds of a call at most; the last are for a machine that has much to do."""
 
 _AT_ONCE = 16
+
+_MAX_DEPTH = 20.0
+"""Metres."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,21 +198,21 @@ def _hub(offer: Offer) -> LocalHub:
 
 
 def _offer(folder: Path) -> Offer:
-    """The config.json is the header of a converted file: then no family is given, and the call has to ask for it."""
-    from .samples import FAMILY, FILE, small_checkpoint
+    """The config.json says how to build the model: then no family is given, and the call has to ask for it."""
+    from .samples import FILE, small_checkpoint
     from .soundness import sha256_of
 
     checkpoint = small_checkpoint(folder / FILE)
 
     def convert(_: Tell) -> tuple[bytes, str]:
-        from safetensors import safe_open
+        from depthhub import identify, prewarm
 
-        from depthhub import prewarm
-        from depthhub.checkpoint.header import METADATA
-
-        [made] = prewarm([checkpoint], family=FAMILY, cache_dir=folder / "undisturbed")
-        with safe_open(made.path, "pt") as file:
-            return file.metadata()[METADATA].encode(), sha256_of(made.path)
+        sizes = identify(checkpoint).sizes
+        assert sizes is not None
+        config = {"encoder": "small", "features": sizes.fusion_channels, "max_depth": _MAX_DEPTH}
+        config["out_channels"] = list(sizes.reassembly_channels)
+        [made] = prewarm([checkpoint], family="v2-metric", max_depth=_MAX_DEPTH, cache_dir=folder / "undisturbed")
+        return json.dumps(config).encode(), sha256_of(made.path)
 
     config, made = _value_of(in_a_child(convert))
     offer = Offer(checkpoint=checkpoint, config=config, made=made)
