@@ -19,6 +19,9 @@ from typing import IO, NamedTuple
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ssl", "/etc/ld.so.cache", "/etc/alternatives")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
+_MOUNT_TWICE = 'mount() { command mount "$@" 2>/dev/null || { sleep 0.2; command mount "$@"; }; }'
+"""On a machine that has much to do one in some hundred mounts is refused for a moment."""
+
 _NEEDED = ("unshare", "chroot", "mount", "setpriv", "env")
 
 PYTHON = Path(sys.prefix)
@@ -73,7 +76,7 @@ class Container(NamedTuple):
             spaces = ["--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
             spaces += [] if self.network else ["--net"]
             root, own = Path(scratch, "root"), Path(scratch, "own")
-            script = "\n".join(["set -eu", *self._setting_up(root, own), self._start(root)])
+            script = "\n".join(["set -eu", _MOUNT_TWICE, *self._setting_up(root, own), self._start(root)])
             yield ["unshare", *spaces, "--propagation", "private", "sh", "-c", script, "container", *command]
 
     def _setting_up(self, root: Path, own: Path) -> Iterator[str]:
