@@ -38,9 +38,9 @@ def without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request
     said = recall(ref, wanted, entry, request, store)
     if said is not None and (said.config_asked or said.entry is not None):
         return said
-    before = None if request.refresh else recall(FOUND + ref, wanted, entry, request, store)
+    at = wanted if said is None else wanted._replace(revision=said.commit)
+    before = None if request.refresh else recall(FOUND + ref_name(at, entry, request), at, entry, request, store)
     try:
-        at = wanted if said is None else wanted._replace(revision=said.commit)
         found = _look(at, entry, request, store, before)
     except OfflineError as error:
         if before is not None:
@@ -53,6 +53,8 @@ def without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request
             "may not be used (offline=True or HF_HUB_OFFLINE). Run `depthhub pull` once with a network.",
             source=str(request.source),
         ) from error
+    if before is not None and before.commit == found.commit and found.stated is None and before.stated is not None:
+        return before  # its config.json is gone since
     remember(found, store)
     return found
 
