@@ -1,4 +1,4 @@
-"""Staging directories whose owner is surely gone: recognised as rubbish by their names, never guessed to be."""
+"""Directories whose owner is surely gone: recognised as rubbish by their names, never guessed to be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OLD = 7 * 24 * 3600.0
 
 
 def abandoned_directories(tmp: Path) -> Iterator[Path]:
-    """Those of processes that have ended here; those of other hosts or boots, never by pid, only by age.
+    """Staging directories of processes that have ended here; those of other hosts or boots, never by pid, only by age.
 
     What has a name that no process of ours gives is somebody's, whatever its age.
     """
@@ -25,6 +25,13 @@ def abandoned_directories(tmp: Path) -> Iterator[Path]:
             continue
         if owner.is_gone() if owner.is_local() else _is_old(path):
             yield path
+
+
+def nameless_folders(root: Path) -> Iterator[Path]:
+    """Those that were to be an area or a shelf of a shared cache, and whose maker ended before they had its name."""
+    below = (root / "v1" / area for area in ("entries", "refs", "checkpoints"))
+    for place in (root, root / "v1", *below):
+        yield from abandoned_directories(place)
 
 
 def is_long_ago(moment: float) -> bool:

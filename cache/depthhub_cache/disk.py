@@ -1,6 +1,6 @@
 """The only file that changes anything on the disk: whatever the store writes, moves or removes is done by these.
 
-What gets its final name here was complete and on the disk before; `exchange.py` lends this file one system call.
+What gets its final name here was complete and on the disk before; `exchange.py` lends this file two kinds of rename.
 In a folder that is made for a group (group-writable or setgid) new folders and files are open to the group too, so that
 a shared cache stays one whatever the umasks of its users are. Elsewhere the umask alone decides.
 Every function raises CacheNotWritableError where the system refuses.
@@ -19,7 +19,8 @@ from io import FileIO
 from pathlib import Path
 
 from . import record
-from .exchange import exchange
+from .exchange import exchange, take_free_name
+from .owner import Owner
 from .refusal import refusals
 
 _PATIENCE = 2.0
@@ -61,12 +62,8 @@ def make_folder(path: Path) -> None:
             missing.append(path)
             path = path.parent
         for folder in reversed(missing):
-            try:
-                folder.mkdir()
-                _share_with_the_group(folder, stat.S_IRWXG)
-            except FileExistsError:
-                if not folder.is_dir():
-                    raise
+            if not _make_whole(folder) and not folder.is_dir():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
             sync_folder(folder.parent)
 
 
@@ -212,15 +209,44 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _make_whole(folder: Path) -> bool:
+    """Make a folder that appears with its rights: what others make in it meanwhile takes them over. False: it is there.
+
+    Who dies before it has its name leaves an empty folder that tells whose it is.
+    """
+    fresh = folder.with_name(Owner.current().unique_name()) if _granted(folder.parent) else folder
+    try:
+        fresh.mkdir()
+        if fresh != folder:
+            _share_with_the_group(fresh, stat.S_IRWXG)
+            if not take_free_name(fresh, folder):
+                fresh.rename(folder)  # which replaces an empty one that came meanwhile
+    except OSError as error:
+        if fresh != folder:
+            remove_empty_folder(fresh)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
+def _granted(folder: Path) -> int:
+    """What a folder that is made for a group grants it; nothing where it is not, like a home, or everybody's."""
+    if os.name == "nt":
+        return 0
+    mode = folder.stat().st_mode
+    if mode & stat.S_ISVTX or not mode & (stat.S_IWGRP | stat.S_ISGID):  # like /tmp, or like a home
+        return 0
+    return mode & stat.S_IRWXG
+
+
 def _share_with_the_group(path: Path, bits: int) -> None:
     """Grant the group those of `bits` that the folder above grants it, where that folder is made for a group."""
-    if os.name == "nt":
-        return
-    above = path.parent.stat().st_mode
-    if above & stat.S_ISVTX or not above & (stat.S_IWGRP | stat.S_ISGID):  # like /tmp, or like a home
+    granted = _granted(path.parent) & bits
+    if not granted:
         return
     mode = path.stat().st_mode
-    missing = above & bits & ~mode
+    missing = granted & ~mode
     if missing:
         with suppress(PermissionError):  # a file system without such rights
             path.chmod(stat.S_IMODE(mode) | missing)

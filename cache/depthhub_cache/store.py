@@ -374,10 +374,12 @@ class Store:
     def sweep(self) -> int:
         """Remove what processes have left that are surely gone: staging directories, leases; bytes freed."""
         from . import locks
-        from .abandoned import abandoned_directories
+        from .abandoned import abandoned_directories, nameless_folders
 
         leases.sweep(self._own.folder("leases"))
         locks.sweep(self._own.folder("locks"))
+        for folder in nameless_folders(self.root):
+            disk.remove_empty_folder(folder)
         return sum(map(self._delete, abandoned_directories(self._tmp)))
 
     def _delete(self, directory: Path) -> int:

@@ -19,9 +19,6 @@ from typing import IO, NamedTuple
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ssl", "/etc/ld.so.cache", "/etc/alternatives")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
-_MOUNT_TWICE = 'mount() { command mount "$@" 2>/dev/null || { sleep 0.2; command mount "$@"; }; }'
-"""On a machine that has much to do one in some hundred mounts is refused for a moment."""
-
 _NEEDED = ("unshare", "chroot", "mount", "setpriv", "env")
 
 PYTHON = Path(sys.prefix)
@@ -76,7 +73,7 @@ class Container(NamedTuple):
             spaces = ["--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
             spaces += [] if self.network else ["--net"]
             root, own = Path(scratch, "root"), Path(scratch, "own")
-            script = "\n".join(["set -eu", _MOUNT_TWICE, *self._setting_up(root, own), self._start(root)])
+            script = "\n".join(["set -eu", *self._setting_up(root, own), self._start(root)])
             yield ["unshare", *spaces, "--propagation", "private", "sh", "-c", script, "container", *command]
 
     def _setting_up(self, root: Path, own: Path) -> Iterator[str]:
@@ -88,6 +85,7 @@ class Container(NamedTuple):
             yield f"mkdir -p {upper}/root {upper}/root-work {upper}/python {upper}/python-work"
             yield f"chmod 755 {upper}/root {upper}/python"
         yield _overlay([layer / "root" for layer in self.layers], upper / "root", root)
+        yield from (_memory(f"{root}{place}") for place in self.memory)  # Python may lie below one of them
         for place in _system():
             yield _bind(Path(place), root, place, read_only=True)
         if sys.prefix != sys.base_prefix:
@@ -99,8 +97,7 @@ class Container(NamedTuple):
         yield f"mkdir -p {root}/proc {root}/sys {root}/dev && mount -t proc proc {root}/proc"
         yield f"mount -t sysfs -o ro sys {root}/sys && mount -t tmpfs -o mode=755 dev {root}/dev"
         yield from (f"touch {root}/dev/{name} && mount --bind /dev/{name} {root}/dev/{name}" for name in _DEVICES)
-        for place in ("/dev/shm", *self.memory):
-            yield f"mkdir -p {root}{place} && mount -t tmpfs -o mode=1777 memory {root}{place}"
+        yield _memory(f"{root}/dev/shm")
         for source, target, read_only in self.mounts:
             yield _bind(source, root, target, read_only=read_only)
         if self.read_only:
@@ -155,6 +152,10 @@ def _system() -> list[str]:
 def _overlay(lower: Sequence[Path], upper: Path, target: Path) -> str:
     below = ":".join(map(str, reversed(lower)))
     return f"mount -t overlay -o lowerdir={below},upperdir={upper},workdir={upper}-work overlay {target}"
+
+
+def _memory(place: str) -> str:
+    return f"mkdir -p {place} && mount -t tmpfs -o mode=1777 memory {place}"
 
 
 def _bind(source: Path, root: Path, target: str, *, read_only: bool) -> str:

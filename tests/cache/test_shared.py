@@ -6,18 +6,20 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from depthhub_cache import disk
 from depthhub_cache.collection import Budget
 from depthhub_cache.errors import BrokenEntryError, CacheError, CacheNotWritableError
 from depthhub_cache.owner import Owner
 from depthhub_cache.refs import ref_path
 from depthhub_cache.store import Store
 
-from .children import in_a_child, needs_fork
+from .children import in_a_child, needs_fork, together
 from .samples import files_under, hash_of, key_of, publish, weights_of
 
 pytestmark = [
@@ -168,6 +170,53 @@ def test_what_one_user_left_when_killed_another_one_sweeps(shared: Path) -> None
             as_user(ANN, die, umask=umask)
         assert as_user(BOB, store.sweep) == len(b"half")
     assert files_under(store.root / "v1" / "tmp") == files_under(store.root / "v1" / "leases") == {}
+
+
+def test_users_who_begin_a_cache_at_once_make_it_for_the_group(shared: Path) -> None:
+    for attempt in range(20):
+        store = Store(shared / str(attempt))
+
+        def begin(uid: int, store: Store = store) -> None:
+            os.setgroups([GROUP])
+            os.setgid(60_000)
+            os.setuid(uid)
+            os.umask(0o077)
+            use_all_of(store, str(uid))
+
+        assert together(*(partial(begin, uid) for uid in (ANN, BOB, CARL))) == [0, 0, 0]
+        for path in everything_in(store.root):
+            if path.is_dir():
+                assert mode_of(path) & stat.S_IRWXG == stat.S_IRWXG, path
+
+
+def test_where_the_system_renames_over_an_empty_folder_only_it_is_shared_too(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "take_free_name", lambda *_: False)
+    store = Store(shared / "cache")
+    as_user(ANN, lambda: use_all_of(store, "vits"), umask=0o077)
+    for path in everything_in(store.root):
+        if path.is_dir():
+            assert mode_of(path) & stat.S_IRWXG == stat.S_IRWXG, path
+
+
+def test_a_folder_of_one_who_died_before_it_was_shared_is_swept(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(shared / "cache")
+    use_all_of(store, "vits")
+
+    def die_in_a_rename(path: Path, target: Path) -> None:
+        os._exit(0)
+
+    def publish_on_a_new_shelf() -> None:
+        monkeypatch.setattr(disk, "take_free_name", die_in_a_rename)
+        disk.make_folder(store.root / "v1" / "entries" / "shelf")
+
+    with pytest.raises(EOFError):
+        as_user(ANN, publish_on_a_new_shelf)
+    [left] = [path for path in (store.root / "v1" / "entries").iterdir() if Owner.of_name(path.name)]
+    assert list(store.keys()) == [key_of("vits")]
+    as_user(BOB, store.sweep)
+    assert not left.exists()
 
 
 def test_in_a_folder_of_a_group_nothing_is_for_its_owner_alone(shared: Path) -> None:
