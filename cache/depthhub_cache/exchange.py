@@ -1,4 +1,4 @@
-"""Two kinds of rename that Python lacks, each one step where the system has it; they serve the one writer, `disk.py`."""
+"""Two kinds of rename that Python lacks, each one step where the system has it; they serve `disk.py` alone."""
 
 from __future__ import annotations
 

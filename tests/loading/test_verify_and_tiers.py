@@ -554,17 +554,17 @@ def test_the_error_says_what_a_collection_would_free_and_then_there_is_room(
 
 @needs_fork
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a cache of another user")
-def test_a_cache_that_another_user_has_closed_is_one_clear_error(tiny: Path, tmp_path: Path, cache: Path) -> None:
+def test_a_cache_that_another_user_has_closed_is_one_clear_error(
+    tiny: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPTHHUB_CACHE", str(open_folder / "cache"))
     weights = prewarmed(tiny)
-    for folder in (tmp_path, *list(tmp_path.parents)[:-1], cache.parent, *list(cache.parents)[:-1]):
-        if folder.stat().st_uid == 0 and folder != Path("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    make_checkpoint(tmp_path / "open.pth", encoder="tiny").chmod(0o644)
+    make_checkpoint(open_folder / "open.pth", encoder="tiny").chmod(0o644)
     weights.parent.chmod(0o700)
 
     def load() -> str:
         try:
-            prewarm([tmp_path / "open.pth"], family="v2")
+            prewarm([open_folder / "open.pth"], family="v2")
         except DepthHubError as error:
             return str(error)
         return "loaded"
