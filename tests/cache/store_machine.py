@@ -195,10 +195,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.own)
     @rule(
-        size=st.none() | st.integers(0, 3_000),
+        size=st.none() | st.just(0) | st.integers(0, 3_000),
         ticks=st.none() | st.integers(0, 20),
         keep=st.sets(NAMES, max_size=1),
-        dry_run=st.booleans(),
+        dry_run=st.sampled_from((False, False, True)),
     )
     def collect(self, size: int | None, ticks: int | None, keep: set[str], dry_run: bool) -> None:
         self._did("collect, as a dry run" if dry_run else "collect")
