@@ -97,13 +97,10 @@ def require_content(opened: OpenCheckpoint, content_hash: ContentHash, source: s
 
 def require_whole(opened: OpenCheckpoint) -> None:
     """Raises CheckpointError where a part of it was never written, as the file system tells, and no checksum would."""
-    if not hasattr(os, "SEEK_HOLE"):
-        return
-    from ..checkpoint.checksums import are_complete  # a file that is known needs none
+    from ..checkpoint.checksums import are_complete  # a file that is known needs neither
+    from .unwritten import first_unwritten
 
-    hole = opened.size
-    with suppress(OSError):  # where it does not tell
-        hole = opened.file.seek(0, os.SEEK_HOLE)
+    hole = first_unwritten(opened.file, opened.size)
     if hole < opened.size and not are_complete(opened):
         raise CheckpointError(
             f"{opened.path}: a part of it was never written, from byte {hole:,} on: a download or a copy that stopped? "
