@@ -137,3 +137,11 @@ def nested(progress):
 from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2], progress=nested)
 """
     subprocess.run([sys.executable, "-c", code, str(tiny), str(tmp_path / "cache")], check=True, timeout=120)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_loads_what_is_deterministic_without_the_threads_of_its_parent(tiny: Path, tmp_path: Path) -> None:
+    """Told so, torch fills by all threads what it makes empty; such is a model before it has its weights."""
+    told = AFTER_COMPUTING.replace("torch.set_num", "torch.use_deterministic_algorithms(True)\ntorch.set_num")
+    assert told != AFTER_COMPUTING
+    subprocess.run([sys.executable, "-c", told, str(tmp_path / "cache"), str(tiny)], check=True, timeout=120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -66,7 +67,8 @@ def build(entry: Entry, located: Located, device: str, *, mapped: bool) -> Depth
 def _empty_model(config: ModelConfig, provenance: Provenance, tensors: Mapping[str, torch.Tensor]) -> DepthModel:
     """Raises CheckpointError where the memory does not suffice for a model that the file cannot hold anyway."""
     try:
-        return DepthModel(config, provenance)
+        with _nothing_to_fill():
+            return DepthModel(config, provenance)
     except (RuntimeError, MemoryError) as error:
         from ..checkpoint.shapes import original_shapes
 
@@ -77,6 +79,11 @@ def _empty_model(config: ModelConfig, provenance: Provenance, tensors: Mapping[s
         raise CheckpointError(
             f"it says that it is a model of {said:,} numbers, and holds {held:,}", path=provenance.path
         ) from error
+
+
+def _nothing_to_fill() -> AbstractContextManager[object]:
+    """Told to be deterministic, torch fills what it makes empty: all of it, and by threads that a fork has not."""
+    return torch.device("meta") if torch.are_deterministic_algorithms_enabled() else nullcontext()
 
 
 def provenance_of(entry: Entry, located: Located) -> Provenance:
