@@ -46,6 +46,17 @@ def may_be_there(path: Path) -> bool:
         return is_folder(path.parent)
 
 
+def hides(folder: Path) -> bool:
+    """Whether a folder is there that does not let us see what is in it."""
+    try:
+        (folder / "anything").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return is_folder(folder)
+    return False
+
+
 def is_folder(path: Path) -> bool:
     """Whether `path` is a folder itself: what a link leads to is not ours."""
     try:

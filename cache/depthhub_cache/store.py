@@ -20,7 +20,7 @@ from .errors import CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
 from .identity import ContentHash, Key, is_file_name, is_sha256
 from .leases import Lease
-from .reading import children, may_be_there
+from .reading import children, hides, may_be_there
 from .record import Record
 from .refs import name_in, ref_bytes, ref_files, ref_path, ref_problem
 from .refusal import refusals
@@ -298,13 +298,18 @@ class Store:
         """
         for tier in self.tiers:
             found = tier.recall(name)
-            if found is not None or may_be_there(ref_path(tier.folder("refs"), name)):
+            if found is not None or self._may_know(tier, name):
                 return found
         return None
 
     def has_answer(self, name: str) -> bool:
         """Whether something is remembered under `name`, whole or not, as far as the system tells."""
-        return any(may_be_there(ref_path(tier.folder("refs"), name)) for tier in self.tiers)
+        return any(self._may_know(tier, name) for tier in self.tiers)
+
+    def _may_know(self, tier: Tier, name: str) -> bool:
+        """Of the own tier also where all that it remembers is hidden: it is the one that is kept up to date."""
+        refs = tier.folder("refs")
+        return may_be_there(ref_path(refs, name)) or (tier is self._own and hides(refs))
 
     def remember(self, name: str, data: Mapping[str, object]) -> None:
         """Remember plain JSON `data` under `name`, in place of what was remembered before."""

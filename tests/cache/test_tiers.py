@@ -155,13 +155,14 @@ def test_a_damaged_ref_above_is_no_answer_whatever_an_older_one_below_says(three
     assert not three.recall("vits")
 
 
-@pytest.mark.parametrize("hidden", ["v1/refs", "a shelf of it"])
+@pytest.mark.parametrize("hidden", ["all of it", "v1/refs", "a shelf of it"])
 def test_a_hidden_ref_above_is_no_answer_and_a_hidden_tier_is_passed_by(
     three: Store, monkeypatch: pytest.MonkeyPatch, hidden: str
 ) -> None:
     refs = three.root / "v1" / "refs"
-    folder = refs if hidden == "v1/refs" else ref_path(refs, "vits").parent
-    folder.mkdir(parents=True, exist_ok=True)
+    shelf = ref_path(refs, "vits").parent
+    folder = {"all of it": three.root, "v1/refs": refs, "a shelf of it": shelf}[hidden]
+    shelf.mkdir(parents=True, exist_ok=True)
     lstat = Path.lstat
 
     def refusing(path: Path) -> os.stat_result:
@@ -170,7 +171,7 @@ def test_a_hidden_ref_above_is_no_answer_and_a_hidden_tier_is_passed_by(
         return lstat(path)
 
     monkeypatch.setattr(Path, "lstat", refusing)
-    assert three.recall("vits") == ({"of": "one"} if hidden == "v1/refs" else None)
+    assert three.recall("vits") == ({"of": "one"} if hidden == "all of it" else None)
 
 
 def test_what_is_broken_below_is_passed_by_and_made_in_ones_own(three: Store) -> None:
