@@ -68,6 +68,9 @@ log = logging.getLogger("depthhub")
 
 _MOST_OF_A_LISTING = 64 << 20
 _NEAR_NAMES_TIMEOUT = 5.0
+_ANEW = {"cache-control": "no-cache"}
+"""What a branch names is asked of the Hub itself, and not of a cache on the way."""
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _USER_AGENT = (
@@ -86,6 +89,7 @@ def list_files(repo_id: str, *, repo_type: RepoType, revision: str | None, setti
     at = f"/revision/{quote(revision, safe='')}" if revision else ""
     url = f"{settings.endpoint}/api/{repo_type}s/{repo_id}{at}?blobs=true"
     question = _ask(url, settings, repo_id, repo_type, revision or constants.DEFAULT_REVISION, None)
+    question = replace(question, headers={**question.headers, **_ANEW})
     text = _Memory()
     question.fetch(Promise(), text, most=_MOST_OF_A_LISTING)
     try:

@@ -109,6 +109,8 @@ def _stated(opened: OpenCheckpoint, checkpoint: Checkpoint, sizes: Sizes) -> Sta
     stated, header = stated_by(opened), header_in(opened)
     if stated is None:
         return None
+    if stated.problem is not None:
+        log.warning("%s: its config.json cannot be read: %s", opened.path, stated.problem)
     problem = misdescription(stated, sizes, checkpoint.layout)
     if header is not None and (checkpoint.layout != "depthhub" or not sizes.are_those_of(header.config)):
         problem = "what it says of itself is of another model"

@@ -16,10 +16,11 @@ from depthhub_cache.identity import ContentHash, Key, is_sha256, make_key
 
 from . import source as grammar
 from .catalog import Catalog
-from .catalog.fields import Fields, a_count, a_list, a_text, an_object, one_of, read_json, satisfying, without
+from .catalog.fields import Fields, a_count, a_list, a_number, a_text, an_object, one_of, read_json, satisfying, without
 from .checkpoint.recipe import Recipe
 from .errors import LockfileError, NotLockedError
 from .hub_names import DEFAULT_REVISION, RepoType, file_path_problem, is_commit, is_licence, repo_id_problem
+from .model.config import FAMILIES, Family
 from .source import CatalogName, HubFile, Source
 
 FILE_NAME = "depthhub.lock"
@@ -29,12 +30,15 @@ VERSION = 1
 class LockedModel(NamedTuple):
     """One model of a lockfile.
 
-    source: what was asked for, as it is asked for again. name: in the catalog, None outside of it. commit: that holds
-    the checkpoint `filename`. sha256, size (bytes): of the checkpoint. licence: None where nobody states one. key: of
+    source: what was asked for, as it is asked for again, and family, max_depth (metres): what was said with it of how
+    to build it, None where nothing was. name: in the catalog, None outside of it. commit: that holds the checkpoint
+    `filename`. sha256, size (bytes): of the checkpoint. licence: None where nobody states one. key: of
     the entry that `recipe` makes of the checkpoint. weights_sha256, weights_size: of the converted file.
     """
 
     source: str
+    family: Family | None
+    max_depth: float | None
     name: str | None
     repo_id: str
     repo_type: RepoType
@@ -211,6 +215,8 @@ def _model(fields: _Fields) -> LockedModel:
     recipe = _recipe(fields.required("recipe", an_object), fields)
     model = LockedModel(
         source=fields.required("source", a_text),
+        family=fields.optional("family", one_of(FAMILIES)),
+        max_depth=fields.optional("max_depth", a_number),
         name=fields.optional("name", a_text),
         repo_id=fields.required("repo_id", without(repo_id_problem, "owner/name")),
         repo_type=fields.required("repo_type", one_of(_REPO_TYPES)),
@@ -225,6 +231,9 @@ def _model(fields: _Fields) -> LockedModel:
         weights_size=fields.required("weights_size", _bytes),
     )
     fields.finish()
+    built = recipe.build
+    if model.family not in (None, built.family) or model.max_depth not in (None, built.max_depth):
+        fields.refuse("recipe", "is not what was said of how to build it (family, max_depth)")
     if model.key != make_key(model.sha256, recipe.to_json()):
         fields.refuse("key", "is not that of its sha256 and recipe")
     try:

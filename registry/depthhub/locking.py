@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from depthhub_cache.identity import Key
 from depthhub_cache.store import Store
 
 from .catalog import Catalog
-from .errors import IntegrityError, NotFoundError, NotLockedError, OfflineError, OptionError
+from .errors import FamilyError, IntegrityError, NotFoundError, NotLockedError, OfflineError, OptionError
 from .hub_names import is_commit
 from .loading import ensure_entry
 from .lockfile import LockedModel, Lockfile, lockable
@@ -19,7 +20,7 @@ from .provenance import Provenance
 from .source import CatalogName, HubFile, LocalFile
 from .steps.find import want
 from .steps.licence import licence_of
-from .steps.located import HubCheckpoint
+from .steps.located import HubCheckpoint, Located
 from .steps.request import Request
 from .steps.resolve import resolve as locate_checkpoint
 from .whole_file import whole_file
@@ -137,12 +138,17 @@ def _requests(sources: Iterable[str], **options: Any) -> list[Request]:
 
 
 def _again(model: LockedModel, where: dict[str, Any]) -> Request:
-    """What was asked for when `model` was locked. What the catalog tells need not be said."""
+    """What was asked for when `model` was locked, in the same words.
+
+    What the catalog tells need not be said; of one that is not here what it told then is.
+    """
     (request,) = _requests([model.source], dtype=model.recipe.dtype, **where)
     known = _known(request).by_file(model.repo_id, model.repo_type, model.filename)
     if known is not None or isinstance(request.source, CatalogName):
         return request
-    return request._replace(family=model.recipe.build.family, max_depth=model.recipe.build.max_depth)
+    if model.name is not None:
+        return request._replace(family=model.recipe.build.family, max_depth=model.recipe.build.max_depth)
+    return request._replace(family=model.family, max_depth=model.max_depth)
 
 
 def _known(request: Request) -> Catalog:
@@ -156,6 +162,8 @@ def _locked(request: Request) -> LockedModel:
         made = Provenance.of(entry)
     return LockedModel(
         source=lockable(request.source, _known(request)),
+        family=request.family,
+        max_depth=None if request.max_depth is None else float(request.max_depth),
         name=located.entry.name if located.entry else None,
         **_place(located, request, store),
         sha256=made.content_hash,
@@ -193,6 +201,14 @@ def _place(located: Any, request: Request, store: Store) -> dict[str, Any]:
     }
 
 
+def _key_now(located: Located, request: Request) -> Key | None:
+    """None where nothing tells any more how to build it."""
+    try:
+        return want(located, request).key
+    except FamilyError:
+        return None
+
+
 def _stale(model: LockedModel, request: Request) -> Iterator[Stale]:
     store = request.settings.open_store()
     try:
@@ -205,7 +221,7 @@ def _stale(model: LockedModel, request: Request) -> Iterator[Stale]:
         now["commit"] = located.commit
     if located.content_hash is not None:
         now["sha256"] = located.content_hash
-        now["key"] = want(located, request).key
+        now["key"] = _key_now(located, request)
     now["licence"] = licence_of(located, located.content_hash, request).name
     entry = store.get(model.key)
     if entry is not None:

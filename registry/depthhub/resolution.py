@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from depthhub_cache.entry import Entry
 from depthhub_cache.identity import ContentHash, Key
@@ -81,6 +81,18 @@ def resolve(
         offline=offline,
         refresh=refresh,
     )
+    return _resolution(request)
+
+
+def resolve_here(source: SourceLike, **options: Any) -> Resolution:
+    """What `source` means by what is known here. Never uses the network.
+
+    options: those of `locate`. Raises what `resolve` raises, and OfflineError where only the Hub can tell.
+    """
+    return _resolution(Request.parse(source, asks=False, **options))
+
+
+def _resolution(request: Request) -> Resolution:
     store = request.settings.open_store()
     located = locate_checkpoint(request, store)
     build, undecided = _build(request, located)
@@ -118,7 +130,7 @@ def locate(
     max_depth: float | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Entry | None:
-    """The entry of `source` if it is in the cache. Never uses the network."""
+    """The entry of `source` if it is in the cache, and a load would take it unasked. Never uses the network."""
     request = Request.parse(
         source,
         revision=revision,
@@ -126,12 +138,12 @@ def locate(
         family=family,
         max_depth=max_depth,
         cache_dir=cache_dir,
-        offline=True,
+        asks=False,
     )
     store = request.settings.open_store()
     try:
         return find_sound(want(locate_checkpoint(request, store), request), request, store)
-    except OfflineError:  # never resolved here, so never converted here
+    except OfflineError:  # only the Hub can tell
         return None
 
 

@@ -33,7 +33,7 @@ from depthhub.locking import check, update
 from depthhub.model.config import Build
 from depthhub.progress import Progress
 from depthhub.resolution import locate
-from depthhub.testing import LocalHub, make_checkpoint
+from depthhub.testing import LocalHub, make_checkpoint, transformers_config
 from depthhub_cache.identity import make_key
 from depthhub_cache.store import Store
 
@@ -472,6 +472,44 @@ def test_a_file_that_cannot_be_read_is_written_anew_and_not_added_to(locked: Pat
         lock([REPO], locked, family="v2", add=True)
     lock([REPO], locked, family="v2")
     assert len(Lockfile.read(locked).models) == 1
+
+
+def config_of(family: str, **more: object) -> bytes:
+    return json.dumps(transformers_config("tiny", family=family, **more)).encode()
+
+
+def test_what_a_config_said_is_not_said_again_by_who_locks_anew(local_hub: LocalHub, tmp_path: Path) -> None:
+    port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file(REPO, "config.json", config_of("v2-metric", max_depth=80), lfs=False)
+    local_hub.add_file(REPO, "model.safetensors", port)
+    path = tmp_path / "l.lock"
+    (before,) = lock([REPO], path).models
+    assert (before.family, before.max_depth) == (None, None)
+    local_hub.add_file(REPO, "config.json", config_of("v2"), lfs=False)
+    (moved,) = update(path, [REPO]).models
+    assert moved.recipe.build.family == "v2"
+    local_hub.remove_file(REPO, "config.json")
+    with pytest.raises(FamilyError, match="nothing tells how to build"):
+        update(path, [REPO])
+    assert Lockfile.read(path).models == (moved,)
+    assert ("key", moved.key, None) in {stale[1:] for stale in check(path)[1]}
+
+
+@pytest.mark.parametrize("said", [{"family": "v2"}, {"family": "v2-metric", "max_depth": 80}])
+def test_what_was_said_when_it_was_locked_is_said_again(
+    hub: LocalHub, tmp_path: Path, said: dict[str, Any], edited: Callable[..., Path]
+) -> None:
+    (before,) = lock([REPO], tmp_path / "l.lock", **said).models
+    assert {name: value for name in ("family", "max_depth") if (value := getattr(before, name)) is not None} == said
+    text = (tmp_path / "l.lock").read_text()
+    hub.add_file(REPO, FILE, make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=3))
+    (after,) = update(tmp_path / "l.lock", [REPO]).models
+    assert after.sha256 != before.sha256
+    assert after.recipe == before.recipe
+    assert (after.family, after.max_depth) == (before.family, before.max_depth)
+    assert len((tmp_path / "l.lock").read_text().splitlines()) == len(text.splitlines())
+    with pytest.raises(LockfileError, match="is not what was said of how to build it"):
+        Lockfile.read(edited(family="v1"))
 
 
 def test_what_a_catalog_told_when_it_was_locked_is_told_again_where_that_catalog_is_missing(

@@ -16,6 +16,7 @@ from depthhub.bundles import export_entries, import_entries
 from depthhub.depth_model import DepthModel
 from depthhub.locking import check, update
 from depthhub.progress import Progress
+from depthhub.resolution import locate, resolve_here
 from depthhub.steps.request import Request
 from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
 from depthhub_cache.refs import ref_path
@@ -97,6 +98,59 @@ def test_what_the_clients_cache_has_is_believed_offline_alone(
         mirrored = content_hash()
         assert mirrored not in (old, new)
         assert content_hash(offline=True) == mirrored
+
+
+def test_what_is_in_the_cache_is_told_as_a_load_would_find_it(
+    local_hub: LocalHub, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a network the client's cache does not say what a branch is, to `depthhub path` as little as to a load."""
+    from huggingface_hub import hf_hub_download
+
+    local_hub.add_file("o/r", "t.pth", tiny)
+    hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint)
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    prewarm([tiny], family="v2")
+    asked = len(local_hub.requests)
+    assert locate("o/r/t.pth", family="v2") is None
+    with pytest.raises(OfflineError, match="only the Hub can tell"):
+        resolve_here("o/r/t.pth", family="v2")
+    assert len(local_hub.requests) == asked
+    (new,) = prewarm(["o/r/t.pth"], family="v2")
+    assert resolve_here("o/r/t.pth", family="v2").key == new.key
+    there = locate("o/r/t.pth", family="v2")
+    assert there is not None
+    assert there.key == new.key
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    old = locate("o/r/t.pth", family="v2", cache_dir=tmp_path / "empty")
+    assert old is None
+    prewarm([tiny], family="v2", cache_dir=tmp_path / "empty")
+    assert locate("o/r/t.pth", family="v2", cache_dir=tmp_path / "empty") is not None
+
+
+def test_a_file_without_a_revision_is_of_its_main_branch_whatever_a_catalog_suggests(
+    local_hub: LocalHub, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a name of the catalog means the commit that it suggests."""
+    local_hub.add_file("o/r", "t.pth", tiny)
+    suggested = resolve("o/r/t.pth", family="v2").commit
+    assert suggested is not None
+    hinted = checkpoint("hinted", repo_id="o/r", filename="t.pth", revision=suggested, revision_corroborations=1)
+    monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", hinted)))
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    main = resolve("o/r/t.pth@main", refresh=True).commit
+    assert main != suggested
+    assert resolve("hinted").commit == suggested
+    assert resolve("o/r/t.pth").commit == main
+    (model,) = lock(["o/r/t.pth"], tmp_path / "l.lock").models
+    assert (model.source, model.commit) == ("hf://o/r@main/t.pth", main)
+    assert check(tmp_path / "l.lock")[1] == ()
+
+
+def test_a_listing_is_not_taken_out_of_a_cache_on_the_way(local_hub: LocalHub, tiny: Path) -> None:
+    local_hub.add_file("o/r", "t.pth", tiny)
+    prewarm(["o/r/t.pth"], family="v2")
+    told = [("/api/" in asked.path, asked.anew) for asked in local_hub.requests]
+    assert set(told) == {(True, True), (False, False)}, "what has a commit stays as it is"
 
 
 def test_offline_what_the_clients_cache_has_now_comes_before_what_it_had(

@@ -29,11 +29,11 @@ def key_of_source(source: str, store: Store, **options: Any) -> Key:
 
     Raises NotFoundError where there is none, FamilyError where nothing tells which of several it would be.
     """
-    from ..resolution import resolve
+    from ..resolution import resolve_here
 
     try:
-        resolution = resolve(source, offline=True, **options)
-    except OfflineError as error:  # never resolved here, so never converted here
+        resolution = resolve_here(source, **options)
+    except OfflineError as error:  # only the Hub can tell
         raise not_in_cache(source) from error
     if resolution.undecided:
         raise FamilyError(resolution.undecided, source=source)

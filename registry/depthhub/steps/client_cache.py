@@ -68,7 +68,7 @@ def _look(
     damaged = ""
     if wanted.filename is not None:
         found = hub.cached_file(
-            wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=revision_of(wanted, entry)
+            wanted.repo_id, wanted.filename, repo_type=wanted.repo_type, revision=revision_of(wanted, entry, request)
         )
         if found is not None:
             with OpenCheckpoint(found.path) as opened:
@@ -138,6 +138,14 @@ def _is_as_named(found: CachedFile, opened: OpenCheckpoint, content_hash: Conten
     return found.digest == git_sha1_of(opened.whole())
 
 
+def _readable(config: CachedFile | None) -> bytes | None:
+    try:
+        return None if config is None else read_config(config.path)
+    except ValueError as error:
+        log.warning("%s is ignored: %s", config and config.path, error)
+        return None
+
+
 def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) -> tuple[Stated | None, bool]:
     """What the file says of itself, else the config.json beside it; and whether that may be remembered."""
     from .. import hub
@@ -146,7 +154,7 @@ def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) ->
         return own, True
     beside = str(PurePosixPath(wanted.filename or "").with_name(CONFIG))
     config = hub.cached_file(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit)
-    text = None if config is None else read_config(config.path)
+    text = _readable(config)
     if config is None or text is None:
         if not hub.is_known_to_be_missing(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit):
             log.warning("%s: whether a config.json beside it says how to build it was never asked here", wanted)

@@ -50,10 +50,11 @@ def _entry(request: Request, located: Located, content_hash: ContentHash) -> Cat
                 *(request.source, by_place.name),
             )
         return by_bytes or by_place
-    if by_place.require_supported() != by_bytes.require_supported():
+    named, known = by_place.require_supported(), by_bytes.require_supported()
+    if named != known:
         raise FamilyError(
-            f"{request.source}: the catalog names this file {by_place.name}, {_words(by_place.build)}, but its bytes "
-            f"are those of {by_bytes.name}, {_words(by_bytes.build)}. Ask for the name that you mean.",
+            f"{request.source}: the catalog names this file {by_place.name}, {_words(named)}, but its bytes "
+            f"are those of {by_bytes.name}, {_words(known)}. Ask for the name that you mean.",
             source=str(request.source),
         )
     return by_bytes
@@ -84,7 +85,7 @@ def _from_caller(request: Request, stated: Stated | None) -> Build | None:
     family = request.family or METRIC
     if request.family is None and told is not None and told.family != METRIC:
         raise FamilyError(
-            f"{request.source}: max_depth belongs to family v2-metric, but its config.json says {told.family}. "
+            f"{request.source}: max_depth belongs to family v2-metric, but {_stated(stated)}. "
             "Add family='v2-metric' if you are sure.",
             source=str(request.source),
         )
@@ -99,7 +100,7 @@ def _from_caller(request: Request, stated: Stated | None) -> Build | None:
     else:
         build = Build(family, request.max_depth)
     if stated is not None and told != build:
-        warn(f"{request.source}: built as {_words(build)}, as you say; its config.json says {_words(told)}.")
+        warn(f"{request.source}: built as {_words(build)}, as you say; {_stated(stated)}.")
     return build
 
 
@@ -111,14 +112,14 @@ def _from_surroundings(request: Request, located: Located) -> Build:
     told = located.stated.build if located.stated is not None else None
     if located.stated is not None and guess is not None and (told is None or told._replace(taps=None) != guess):
         raise FamilyError(
-            f"{request.source}: its config.json says {_words(told)}, its name {_words(guess)}. "
+            f"{request.source}: {_stated(located.stated)}, and its name suggests {_words(guess)}. "
             f"Say which: {' or '.join(_say(build) for build in (told, guess) if build)}.",
             source=str(request.source),
         )
     if told is not None:
         return told
     if guess is None:
-        otherwise = f" (its config.json says {_words(None)})" if located.stated is not None else ""
+        otherwise = f" ({_stated(located.stated)})" if located.stated is not None else ""
         raise FamilyError(
             f"{request.source}: nothing tells how to build this model{otherwise}; V1, V2 and V2-metric have the same "
             "keys and shapes. Say family='v1', family='v2', or family='v2-metric' with max_depth in metres "
@@ -137,8 +138,16 @@ def warn(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=8)
 
 
-def _words(build: Build | None) -> str:
-    return "a model that cannot be built" if build is None else _words_of(build.family, build.max_depth)
+def _stated(stated: Stated | None) -> str:
+    """What a config.json says, as a clause."""
+    if stated is not None and stated.problem is not None:
+        return f"its config.json cannot be read: {stated.problem}"
+    said = stated.build if stated is not None else None
+    return f"its config.json says {'a model that cannot be built' if said is None else _words(said)}"
+
+
+def _words(build: Build) -> str:
+    return _words_of(build.family, build.max_depth)
 
 
 def _words_of(family: str, max_depth: float | None) -> str:

@@ -11,7 +11,7 @@ from depthhub_cache.identity import ContentHash
 from depthhub_cache.store import Store
 
 from ..catalog import CatalogEntry
-from ..errors import NotFoundError, SourceError
+from ..errors import NotFoundError, OfflineError, SourceError
 from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES
 from ..progress import Progress
 from ..source import HubFile
@@ -36,10 +36,12 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     remembered = None if request.refresh else recall(ref, wanted, entry, request, store)
     if remembered is not None and _suffices(remembered, request):
         return remembered
+    if not request.asks:
+        raise OfflineError(f"{request.source}: only the Hub can tell what it is now.", source=str(request.source))
     before = store.recall(ref)
     request.report(Progress(str(request.source), "resolving"))
     listing = _list(wanted, entry, request)
-    remote = _choose(listing, wanted, entry)
+    remote = _choose(listing, wanted, revision_of(wanted, entry, request))
     known = entry or known_to_the_catalog(wanted, remote.filename, request)
     _confirm_hint(known, wanted, remote)
     located = _located(listing, remote, known, request, ref)
@@ -105,7 +107,7 @@ def _list(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> List
     def files_at(revision: str) -> Listing:
         return hub.list_files(wanted.repo_id, repo_type=wanted.repo_type, revision=revision, settings=request.settings)
 
-    revision = revision_of(wanted, entry)
+    revision = revision_of(wanted, entry, request)
     try:
         return files_at(revision)
     except NotFoundError:
@@ -115,8 +117,8 @@ def _list(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> List
     return files_at(DEFAULT_REVISION)
 
 
-def _choose(listing: Listing, wanted: HubFile, entry: CatalogEntry | None) -> RemoteFile:
-    where = f"{listing.repo_id} at {revision_of(wanted, entry)}"
+def _choose(listing: Listing, wanted: HubFile, revision: str) -> RemoteFile:
+    where = f"{listing.repo_id} at {revision}"
     if wanted.filename is not None:
         for file in listing.files:
             if file.filename == wanted.filename:

@@ -14,7 +14,7 @@ from depthhub_cache.store import Store
 from ..catalog import Catalog, CatalogEntry
 from ..hub_names import DEFAULT_REVISION, is_commit
 from ..settings import DEFAULT_ENDPOINT
-from ..source import HubFile
+from ..source import CatalogName, HubFile
 from .located import HubCheckpoint
 from .request import Request
 
@@ -34,12 +34,14 @@ def ref_name(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> s
         parts = urlsplit(request.settings.endpoint)
         beyond = urlunsplit(parts._replace(scheme="", netloc=""))
         endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{quote(beyond, safe='')}/"
-    return f"hub:{endpoint}{wanted.repo_type}/{wanted.repo_id}/{wanted.filename or ''}@{revision_of(wanted, entry)}"
+    file = f"{wanted.repo_type}/{wanted.repo_id}/{wanted.filename or ''}"
+    return f"hub:{endpoint}{file}@{revision_of(wanted, entry, request)}"
 
 
-def revision_of(wanted: HubFile, entry: CatalogEntry | None) -> str:
-    """What is asked for: of a name, the commit that the catalog suggests."""
-    return wanted.revision or (entry.revision_hint if entry else None) or DEFAULT_REVISION
+def revision_of(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> str:
+    """What is asked for: of a name of the catalog, the commit that it suggests; of a file, its main branch."""
+    hint = entry.revision_hint if entry is not None and isinstance(request.source, CatalogName) else None
+    return wanted.revision or hint or DEFAULT_REVISION
 
 
 def recall(

@@ -31,6 +31,7 @@ class Request(NamedTuple):
     max_depth: float | None
     dtype: Dtype | None
     refresh: bool
+    asks: bool  # else what the Hub would say now counts for nothing: what it said once does
     verify: bool
     settings: Settings
     lock: Lockfile | None
@@ -52,11 +53,12 @@ class Request(NamedTuple):
         offline: bool | None = None,
         lockfile: str | os.PathLike[str] | None = None,
         locked: bool = True,
+        asks: bool = True,
         progress: Report | None = None,
     ) -> "Request":
         """Check every option before anything is done.
 
-        locked: if not, a lockfile that is in force has no say, and need not be there.
+        locked: if not, a lockfile that is in force has no say, and need not be there. asks: if not, nobody is asked.
         Raises SourceError, FamilyError, OptionError, SettingsError, LockfileError.
         """
         if cache_dir is not None and not (isinstance(cache_dir, str | os.PathLike) and os.fspath(cache_dir)):
@@ -73,6 +75,7 @@ class Request(NamedTuple):
             max_depth=max_depth,
             dtype=_dtype(dtype),
             refresh=refresh,
+            asks=asks,
             verify=verify,
             settings=settings,
             lock=_read_lock(settings.lockfile) if locked and settings.lockfile is not None else None,

@@ -22,23 +22,27 @@ LIMIT = 1 << 20
 class Stated(NamedTuple):
     """How to build a model, as the file itself or the config.json beside it says.
 
-    build: None where a config.json is that of a model that cannot be built. config: that config.json, None where the
-    file's own header says it, or a lockfile: those were written when it had been decided, so nobody may contradict them
-    (`teller` says in words which it was); a config.json is outranked by the caller.
+    build: None where a config.json is that of a model that cannot be built, or is there and cannot be read: `problem`
+    says why. config: that config.json, None where the file's own header says it, or a lockfile: those were written when
+    it had been decided, so nobody may contradict them (`teller` says in words which it was); a config.json is outranked
+    by the caller.
     """
 
     build: Build | None
     config: Mapping[str, Any] | None
     teller: str = "the file itself says that it was converted as"
+    problem: str | None = None
 
 
 def stated_by(opened: OpenCheckpoint) -> Stated | None:
     """What a local file says of itself, else the config.json beside it, in the very folder where it was found."""
     if (own := stated_by_itself(opened)) is not None:
         return own
-    config = opened.path.with_name(CONFIG)
-    text = read_config(config, opened.folder)
-    return None if text is None else stated_in(text, str(config))
+    try:
+        text = read_config(opened.path.with_name(CONFIG), opened.folder)
+        return None if text is None else stated_by_config(parse_object(text, limit=LIMIT))
+    except ValueError as error:  # what it would have said nobody knows
+        return Stated(None, {}, problem=str(error))
 
 
 def stated_by_itself(opened: OpenCheckpoint) -> Stated | None:
@@ -70,18 +74,21 @@ def stated_by_config(config: object) -> Stated | None:
 
 
 def read_config(path: Path, folder: int | None = None) -> bytes | None:
-    """The bytes of a config.json; None where there is none, or none that can be one. folder: as of `open_file`."""
+    """The bytes of a config.json; None where nothing has its name. folder: as of `open_file`.
+
+    Raises ValueError, saying why, where something has that name and cannot be read as one.
+    """
     try:
         if (file := open_file(path, folder)) is None:
-            return None
+            raise ValueError("it is no regular file")
         with BufferedReader(file) as buffered:
             text = buffered.read(LIMIT + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if path.is_symlink():
+            raise ValueError("it is a link to nothing") from error
         return None
     except OSError as error:
-        log.warning("%s cannot be read (%s); it is ignored", path, error.strerror)
-        return None
+        raise ValueError(error.strerror) from error
     if len(text) > LIMIT:
-        log.warning("%s is larger than a config.json can be; it is ignored", path)
-        return None
+        raise ValueError("it is larger than one can be")
     return text

@@ -20,13 +20,17 @@ Repositories = Mapping[tuple[RepoType, str], Repository]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request as the server heard it. `target` is the raw path and query; `token` is without "Bearer"."""
+    """A request as the server heard it.
+
+    `target` is the raw path and query; `token` is without "Bearer"; `anew`: no cache on the way may answer.
+    """
 
     method: str
     target: str
     host: Host
     range: str | None = None
     token: str | None = None
+    anew: bool = False
 
     @property
     def raw_path(self) -> str:

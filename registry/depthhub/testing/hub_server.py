@@ -107,6 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             host=self.server.host,
             range=self.headers["Range"],
             token=authorization.removeprefix("Bearer ") if authorization else None,
+            anew=self.headers["Cache-Control"] == "no-cache",
         )
         answer, fault = self.server.reception.receive(request, self.server.answer(request))
         fault.before(self)

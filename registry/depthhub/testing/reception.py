@@ -17,7 +17,7 @@ class LoggedRequest:
 
     path: unquoted, without the query. host: `hub`, or `cdn` where downloads of LFS files are sent to.
     status: None if the client never saw one. range: the Range header. token: whether a token came along.
-    fault: the fault that struck, if any.
+    anew: whether it asked that no cache on the way answers. fault: the fault that struck, if any.
     """
 
     method: str
@@ -27,6 +27,7 @@ class LoggedRequest:
     status: int | None
     range: str | None
     token: bool
+    anew: bool
     fault: Fault | None
 
 
@@ -72,6 +73,7 @@ class Reception:
                     status=None if fault.silent else answer.status,
                     range=request.range,
                     token=request.token is not None,
+                    anew=request.anew,
                     fault=injected.fault if injected else None,
                 )
             )
