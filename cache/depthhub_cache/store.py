@@ -294,12 +294,18 @@ class Store:
     def recall(self, name: str) -> Mapping[str, Any] | None:
         """What was remembered under `name`; None where that is nothing, or damaged, or hidden from us.
 
-        A damaged or hidden answer is none, whatever an older one in a tier below may say.
+        A damaged or hidden answer is none, whatever an older one in a tier below may say. Where all that a tier of
+        others remembers is hidden, it is passed by with a warning.
         """
+        passed_by = None
         for tier in self.tiers:
             found = tier.recall(name)
+            if found is not None and passed_by is not None:
+                log.warning("%s cannot be read; what the caches after it remember counts instead", passed_by)
             if found is not None or self._may_know(tier, name):
                 return found
+            refs = tier.folder("refs")
+            passed_by = refs if hides(refs) else passed_by
         return None
 
     def has_answer(self, name: str) -> bool:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     import torch
 
 
+_START = 1 << 16
+"""Bytes in which a lockfile says that it is one."""
+
+
 class Stale(NamedTuple):
     """What is not as it is locked: `fact` was `locked`, and is `now`; None where there is none, or nobody tells.
 
@@ -107,13 +111,21 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 
 def _written(out: Path, models: Iterable[LockedModel]) -> Lockfile:
     made, file = Lockfile.of(out, models), Path(os.path.realpath(out))  # a link stays, and leads to the new one
-    if file.exists() and not file.is_file():
+    if file.exists() and not _may_be_replaced(file):
         raise OptionError(
-            f"{out} is there and is no file; choose another place for the lockfile.", option="out", value=str(out)
+            f"{out} is there and is no lockfile; choose another place, or remove it.", option="out", value=str(out)
         )
     with whole_file(file, replace=True) as staged:
         staged.write(made.to_bytes())
     return made
+
+
+def _may_be_replaced(file: Path) -> bool:
+    """An empty file, or one that was a lockfile, whatever became of it in a merge."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return not (start := opened.read(_START)) or b'"lockfile"' in start
 
 
 def _requests(sources: Iterable[str], **options: Any) -> list[Request]:
@@ -140,15 +152,14 @@ def _requests(sources: Iterable[str], **options: Any) -> list[Request]:
 def _again(model: LockedModel, where: dict[str, Any]) -> Request:
     """What was asked for when `model` was locked, in the same words.
 
-    What the catalog tells need not be said; of one that is not here what it told then is.
+    What a catalog told then, and is not here to tell, is said too.
     """
-    (request,) = _requests([model.source], dtype=model.recipe.dtype, **where)
+    said: dict[str, Any] = {"family": model.family, "max_depth": model.max_depth}
+    (request,) = _requests([model.source], dtype=model.recipe.dtype, **said, **where)
     known = _known(request).by_file(model.repo_id, model.repo_type, model.filename)
-    if known is not None or isinstance(request.source, CatalogName):
-        return request
-    if model.name is not None:
+    if model.name is not None and known is None and not isinstance(request.source, CatalogName):
         return request._replace(family=model.recipe.build.family, max_depth=model.recipe.build.max_depth)
-    return request._replace(family=model.family, max_depth=model.max_depth)
+    return request
 
 
 def _known(request: Request) -> Catalog:

@@ -174,6 +174,24 @@ def test_a_hidden_ref_above_is_no_answer_and_a_hidden_tier_is_passed_by(
     assert three.recall("vits") == ({"of": "one"} if hidden == "all of it" else None)
 
 
+def test_a_memory_below_that_is_hidden_is_passed_by_with_a_warning(
+    three: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refs = three.tiers[1].folder("refs")
+    lstat = Path.lstat
+
+    def refusing(path: Path) -> os.stat_result:
+        if refs in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", refusing)
+    assert three.recall("vitg") is None
+    assert caplog.messages == []
+    assert three.recall("vitl") == {"of": "two"}
+    assert f"{refs} cannot be read; what the caches after it remember counts instead" in caplog.text
+
+
 def test_what_is_broken_below_is_passed_by_and_made_in_ones_own(three: Store) -> None:
     broken = three.tiers[1].get(key_of("vitb"))
     assert broken is not None

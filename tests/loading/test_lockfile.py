@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -461,13 +462,24 @@ def test_a_link_to_a_lockfile_stays_one_and_what_is_no_file_stays_too(hub: Local
         assert link.is_symlink()
         assert Lockfile.read(tmp_path / "there.lock").models == Lockfile.read(link).models
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OptionError, match="is no file"):
+    with pytest.raises(OptionError, match="is no lockfile"):
         lock([REPO], tmp_path / "pipe", family="v2")
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_what_never_was_a_lockfile_is_not_written_over(hub: LocalHub, tiny: Path, tmp_path: Path) -> None:
+    """A slip: elsewhere -o is the file that comes of it."""
+    mine = tmp_path / "best.pth"
+    shutil.copy(tiny, mine)
+    with pytest.raises(OptionError, match="is no lockfile; choose another place"):
+        lock([REPO], mine, family="v2")
+    assert mine.read_bytes() == tiny.read_bytes()
+    (tmp_path / "empty.lock").touch()
+    assert lock([REPO], tmp_path / "empty.lock", family="v2").models
+
+
 def test_a_file_that_cannot_be_read_is_written_anew_and_not_added_to(locked: Path, cache: Path) -> None:
-    locked.write_text("<<<<<<< ours\n")
+    locked.write_text(f"<<<<<<< ours\n{locked.read_text()}")
     with pytest.raises(LockfileError):
         lock([REPO], locked, family="v2", add=True)
     lock([REPO], locked, family="v2")
@@ -510,6 +522,27 @@ def test_what_was_said_when_it_was_locked_is_said_again(
     assert len((tmp_path / "l.lock").read_text().splitlines()) == len(text.splitlines())
     with pytest.raises(LockfileError, match="is not what was said of how to build it"):
         Lockfile.read(edited(family="v1"))
+
+
+def test_what_was_said_is_said_again_whatever_a_catalog_knows_since(
+    local_hub: LocalHub, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file(REPO, "w.safetensors", port)
+    said: dict[str, Any] = {"family": "v2-metric", "max_depth": 80}
+    (before,) = lock([REPO], tmp_path / "l.lock", **said).models
+    build = {"family": "v2-metric", "max_depth": 20, "activation": "sigmoid", "taps": "spread"}
+    entry = checkpoint("since", repo_id=REPO, filename="w.safetensors", build=build, layout="transformers")
+    monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+    with pytest.raises(FamilyError, match="asked for v2-metric up to 80 m, but the catalog knows"):
+        update(tmp_path / "l.lock", [REPO])
+    assert Lockfile.read(tmp_path / "l.lock").models == (before,)
+    local_hub.remove_file(REPO, "w.safetensors")
+    local_hub.add_file(REPO, "config.json", config_of("v2-metric", max_depth=20), lfs=False)
+    local_hub.add_file(REPO, "new.safetensors", port)
+    with pytest.warns(UserWarning, match="built as v2-metric up to 80 m, as you say; its config.json says"):
+        (after,) = update(tmp_path / "l.lock", [REPO]).models
+    assert (after.filename, after.recipe.build.max_depth) == ("new.safetensors", 80)
 
 
 def test_what_a_catalog_told_when_it_was_locked_is_told_again_where_that_catalog_is_missing(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from depthhub import MismatchError, OfflineError, from_pretrained, lock, prewarm, resolve
+from depthhub import FamilyError, MismatchError, OfflineError, SourceError, from_pretrained, lock, prewarm, resolve
 from depthhub.bundles import export_entries, import_entries
 from depthhub.depth_model import DepthModel
 from depthhub.locking import check, update
@@ -146,11 +146,77 @@ def test_a_file_without_a_revision_is_of_its_main_branch_whatever_a_catalog_sugg
     assert check(tmp_path / "l.lock")[1] == ()
 
 
+@pytest.mark.parametrize("refreshed", ["o/r", "o/r/t.pth"])
+def test_a_file_and_the_repository_that_means_it_are_refreshed_together(
+    local_hub: LocalHub, tiny: Path, tmp_path: Path, refreshed: str
+) -> None:
+    local_hub.add_file("o/r", "t.pth", tiny)
+    resolve("o/r/t.pth")
+    time.sleep(1.1)  # two answers, of two seconds
+    old = resolve("o/r").commit
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    new = resolve(refreshed, refresh=True).commit
+    assert new != old
+    local_hub.clear_log()
+    assert [resolve(source).commit for source in ("o/r", "o/r/t.pth", "o/r/t.pth@main")] == [new] * 3
+    assert local_hub.requests == []
+    local_hub.add_file("o/r", "another.pth", tiny)
+    assert resolve("o/r/t.pth", refresh=True).commit != new
+    with pytest.raises(SourceError, match="holds 2 files of weights"):
+        resolve("o/r")
+
+
+@pytest.mark.parametrize("content", ['{"max_depth": NaN}', "{", "[]", "x" * (2 << 20)])
+def test_a_config_that_cannot_be_read_is_told_at_each_call(local_hub: LocalHub, tmp_path: Path, content: str) -> None:
+    port = make_checkpoint(tmp_path / "depth_anything_v2_vits.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("o/r", port.name, port)
+    local_hub.add_file("o/r", "config.json", content.encode(), lfs=False)
+    for offline in (False, False, True):
+        with pytest.raises(FamilyError, match=r"its config\.json cannot be read: .*, and its name suggests v2"):
+            prewarm(["o/r"], offline=offline)
+        with pytest.warns(UserWarning, match=r"built as v1, as you say; its config\.json cannot be read"):
+            prewarm(["o/r"], family="v1", offline=offline)
+
+
+def test_what_was_found_without_a_look_at_its_config_is_not_taken_without_a_catalog(
+    local_hub: LocalHub, hub_environment: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    local_hub.add_file("o/r", "t.pth", tiny)
+    hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint)
+    mine = checkpoint("mine", repo_id="o/r", filename="t.pth")
+    with monkeypatch.context() as in_force:
+        in_force.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
+        prewarm(["mine"], offline=True)
+        shutil.rmtree(hub_environment / "hub")
+        prewarm(["mine"], offline=True)
+    with pytest.raises(OfflineError, match=r"known, but not whether a config\.json"):
+        prewarm(["o/r/t.pth"], family="v2", offline=True)
+
+
 def test_a_listing_is_not_taken_out_of_a_cache_on_the_way(local_hub: LocalHub, tiny: Path) -> None:
     local_hub.add_file("o/r", "t.pth", tiny)
     prewarm(["o/r/t.pth"], family="v2")
     told = [("/api/" in asked.path, asked.anew) for asked in local_hub.requests]
     assert set(told) == {(True, True), (False, False)}, "what has a commit stays as it is"
+
+
+def test_offline_the_clients_cache_takes_the_place_of_a_damaged_answer_with_a_warning(
+    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    local_hub.add_file("o/r", "t.pth", tiny)
+    hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint)
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    prewarm(["o/r/t.pth"], family="v2")
+    [name] = [name for name, _ in Store(cache).refs() if name.endswith("t.pth@main")]
+    ref_path(cache / "v1/refs", name).write_bytes(b"{")
+    for _ in range(2):
+        caplog.clear()
+        prewarm(["o/r/t.pth"], family="v2", offline=True)
+        assert "what the Hub said of it is damaged or hidden; what its client has may be older" in caplog.text
 
 
 def test_offline_what_the_clients_cache_has_now_comes_before_what_it_had(
@@ -213,6 +279,9 @@ def test_a_later_bundle_brings_later_answers(local_hub: LocalHub, tiny: Path, tm
     [name] = [name for name, _ in isolated.refs()]
     ref_path(isolated.root / "v1/refs", name).write_bytes(b"{")
     assert import_entries(isolated, older[1]).refs == (), "what is damaged may be later"
+    covered = Store(tmp_path / "covered", below=[tmp_path / f"isolated-{older[0]}"])
+    covered.forget(name)  # as `depthhub verify` does with a damaged one
+    assert import_entries(covered, older[1]).refs == (), "what is covered since may be, too"
 
 
 def test_a_slow_call_does_not_undo_what_the_hub_said_since(local_hub: LocalHub, tiny: Path, tmp_path: Path) -> None:

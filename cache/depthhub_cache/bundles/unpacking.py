@@ -121,7 +121,7 @@ class _Import:
         if problem is not None:
             raise self._reader.error(member.name, problem)
         here = self._store.recall(name)
-        if here is None and self._store.has_answer(name):  # damaged or hidden: it may be a later one
+        if not here and self._store.has_answer(name):  # damaged, hidden, or covered since: it may be a later one
             return None
         if here and not (self._is_later is not None and self._is_later(data, here)):
             return None

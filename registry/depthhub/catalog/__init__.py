@@ -66,14 +66,16 @@ class Catalog:
                 entry=taken[0],
             )
         for entry in theirs:
-            known = ours.by_sha256(entry.sha256) if entry.sha256 else None
-            if known is not None and known.build != entry.build:
-                raise CatalogError(
-                    f"Catalog {further}: {entry.name} has the sha256 of {known.name}, which is built otherwise.",
-                    path=further,
-                    entry=entry.name,
-                    field="build",
-                )
+            by_bytes = ours.by_sha256(entry.sha256) if entry.sha256 else None
+            by_place = ours.by_file(entry.repo_id, entry.repo_type, entry.filename)
+            for shared, known in (("sha256", by_bytes), ("file", by_place)):
+                if known is not None and known.build != entry.build:
+                    raise CatalogError(
+                        f"Catalog {further}: {entry.name} has the {shared} of {known.name}, which is built otherwise.",
+                        path=further,
+                        entry=entry.name,
+                        field="build",
+                    )
         return cls((*ours._files, *theirs._files), {**ours.aliases, **theirs.aliases})
 
     def __iter__(self) -> Iterator[CatalogEntry]:

@@ -24,7 +24,7 @@ from .digest import git_sha1_of, sha256_of
 from .located import HubCheckpoint
 from .remembered import FOUND, iso, recall, ref_name, remember, revision_of
 from .request import Request
-from .stated import CONFIG, Stated, read_config, stated_by_itself, stated_in
+from .stated import CONFIG, Stated, read_config, stated_by_itself, stated_in, unread
 
 if TYPE_CHECKING:
     from ..hub import CachedFile
@@ -36,27 +36,37 @@ def without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request
     """The checkpoint as it is known here. Raises OfflineError where it is not."""
     ref = ref_name(wanted, entry, request)
     said = recall(ref, wanted, entry, request, store)
-    if said is not None and (said.config_asked or said.entry is not None):
+    if said is not None and _tells_how(said):
         return said
+    if said is None and store.has_answer(ref):
+        log.warning(
+            "%s: what the Hub said of it is damaged or hidden; what its client has may be older", request.source
+        )
     at = wanted if said is None else wanted._replace(revision=said.commit)
     before = None if request.refresh else recall(FOUND + ref_name(at, entry, request), at, entry, request, store)
     try:
         found = _look(at, entry, request, store, before)
     except OfflineError as error:
-        if before is not None:
+        if before is not None and _tells_how(before):
             log.warning("%s: taking commit %.12s, which was found here once: %s", request.source, before.commit, error)
             return before
-        if said is None:
+        if said is None and before is None:
             raise
         raise OfflineError(
             f"{request.source} is known, but not whether a config.json beside it says how to build it, and the network "
             "may not be used (offline=True or HF_HUB_OFFLINE). Run `depthhub pull` once with a network.",
             source=str(request.source),
         ) from error
-    if before is not None and before.commit == found.commit and found.stated is None and before.stated is not None:
+    is_lost = found.stated is None or found.stated.problem is not None
+    if before is not None and before.stated is not None and is_lost and before.commit == found.commit:
         return before  # its config.json is gone since
     remember(found, store)
     return found
+
+
+def _tells_how(known: HubCheckpoint) -> bool:
+    """Whether its config.json was looked at, or the catalog knows it."""
+    return known.config_asked or known.entry is not None
 
 
 def _look(
@@ -138,14 +148,6 @@ def _is_as_named(found: CachedFile, opened: OpenCheckpoint, content_hash: Conten
     return found.digest == git_sha1_of(opened.whole())
 
 
-def _readable(config: CachedFile | None) -> bytes | None:
-    try:
-        return None if config is None else read_config(config.path)
-    except ValueError as error:
-        log.warning("%s is ignored: %s", config and config.path, error)
-        return None
-
-
 def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) -> tuple[Stated | None, bool]:
     """What the file says of itself, else the config.json beside it; and whether that may be remembered."""
     from .. import hub
@@ -154,15 +156,19 @@ def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) ->
         return own, True
     beside = str(PurePosixPath(wanted.filename or "").with_name(CONFIG))
     config = hub.cached_file(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit)
-    text = _readable(config)
-    if config is None or text is None:
+    if config is None:
         if not hub.is_known_to_be_missing(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit):
             log.warning("%s: whether a config.json beside it says how to build it was never asked here", wanted)
         return None, True
+    try:
+        text = read_config(config.path)
+    except ValueError as error:
+        return unread(error), False
+    if text is None:
+        return unread("it is gone since"), False
     if config.digest is None:
         log.warning("%s: nothing tells whether it is as the Hub has it; it is taken as it is", config.path)
-        return stated_in(text, str(config.path)), False
+        return stated_in(text), False
     if config.digest not in (hashlib.sha256(text).hexdigest(), git_sha1_of(text)):
-        log.warning("%s is damaged; it is ignored", config.path)
-        return None, False
-    return stated_in(text, str(config.path)), True
+        return unread(f"{config.path} is damaged"), False
+    return stated_in(text), True

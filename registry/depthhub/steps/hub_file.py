@@ -16,9 +16,9 @@ from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES
 from ..progress import Progress
 from ..source import HubFile
 from .located import HubCheckpoint
-from .remembered import iso, known_to_the_catalog, recall, ref_name, remember, revision_of
+from .remembered import Earlier, iso, known_to_the_catalog, recall, ref_name, revision_of
 from .request import Request
-from .stated import CONFIG, LIMIT, Stated, stated_in
+from .stated import CONFIG, LIMIT, Stated, stated_in, unread
 
 if TYPE_CHECKING:
     from ..hub import Listing, RemoteFile
@@ -38,7 +38,7 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
         return remembered
     if not request.asks:
         raise OfflineError(f"{request.source}: only the Hub can tell what it is now.", source=str(request.source))
-    before = store.recall(ref)
+    earlier = Earlier(wanted, entry, request, store)
     request.report(Progress(str(request.source), "resolving"))
     listing = _list(wanted, entry, request)
     remote = _choose(listing, wanted, revision_of(wanted, entry, request))
@@ -46,11 +46,18 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     _confirm_hint(known, wanted, remote)
     located = _located(listing, remote, known, request, ref)
     log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
-    named = ref_name(wanted._replace(filename=located.filename), entry, request)  # by its own name the file is the same
-    for name in dict.fromkeys((named, ref)):
-        if store.recall(name) in (None, before):  # else somebody was told something else meanwhile
-            remember(located._replace(ref=name), store)
+    if earlier.stands(ref):
+        means_it = _is_all_there_is(listing, located.filename, wanted, revision_of(wanted, entry, request))
+        earlier.give_way(located, means_it)
     return located
+
+
+def _is_all_there_is(listing: Listing, filename: str, wanted: HubFile, revision: str) -> bool:
+    """Whether the repository, without the name of a file, means this one."""
+    try:
+        return _choose(listing, wanted._replace(filename=None), revision).filename == filename
+    except (NotFoundError, SourceError):
+        return False
 
 
 def _suffices(remembered: HubCheckpoint, request: Request) -> bool:
@@ -92,13 +99,10 @@ def _ask_for_config(listing: Listing, remote: RemoteFile, request: Request) -> S
     if config is None:
         return None
     if (config.size or 0) > LIMIT:
-        log.warning("%s: its %s is larger than one can be; it is ignored", request.source, CONFIG)
-        return None
+        return unread("it is larger than one can be")
     if config.sha256 is None and config.git_sha1 is None:
         log.warning("%s: the Hub tells no digest of its %s, which is taken as it comes", request.source, CONFIG)
-    return stated_in(
-        hub.read_small_file(config, settings=request.settings, limit=LIMIT), f"{request.source}'s {CONFIG}"
-    )
+    return stated_in(hub.read_small_file(config, settings=request.settings, limit=LIMIT))
 
 
 def _list(wanted: HubFile, entry: CatalogEntry | None, request: Request) -> Listing:

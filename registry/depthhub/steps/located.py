@@ -9,7 +9,7 @@ from depthhub_cache.identity import ContentHash, is_sha256
 from ..catalog import CatalogEntry
 from ..hub_names import RepoType, file_path_problem, is_licence, revision_problem
 from .digest import Settled
-from .stated import Stated, stated_by_config
+from .stated import Stated, stated_by_config, unread
 
 
 class Place(NamedTuple):
@@ -111,6 +111,8 @@ class HubCheckpoint(NamedTuple):
         }
         if self.card_asked:
             answer["licence"] = self.card_licence
+        if self.stated is not None and self.stated.problem is not None:
+            answer["config_problem"] = self.stated.problem
         return {**answer, "config": self.stated and self.stated.config} if self.config_asked else answer
 
     @staticmethod
@@ -118,7 +120,7 @@ class HubCheckpoint(NamedTuple):
         """The fields that `to_ref` gave away. Raises KeyError, TypeError or ValueError for anything else."""
         content_hash, commit = answer["content_hash"], answer["commit"]
         filename, size, git_sha1 = answer["filename"], answer["size"], answer["git_sha1"]
-        licence = answer.get("licence")
+        licence, problem_of_config = answer.get("licence"), answer.get("config_problem")
         if not isinstance(filename, str) or not isinstance(commit, str):
             raise TypeError("its file or its commit is no text")
         if content_hash is not None and not is_sha256(content_hash):
@@ -135,7 +137,7 @@ class HubCheckpoint(NamedTuple):
             "content_hash": content_hash,
             "git_sha1": git_sha1,
             "size": size,
-            "stated": stated_by_config(answer.get("config")),
+            "stated": unread(problem_of_config) if problem_of_config else stated_by_config(answer.get("config")),
             "config_asked": "config" in answer,
             "card_licence": licence,
             "card_asked": "licence" in answer,

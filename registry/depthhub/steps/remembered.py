@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -81,6 +82,43 @@ def _of_its_commit(answer: dict[str, Any], wanted: HubFile) -> dict[str, Any]:
     return answer
 
 
+class Earlier:
+    """What was remembered of a file, and of its repository, when a question was begun.
+
+    An answer that somebody else was given meanwhile is not written over.
+    """
+
+    def __init__(self, wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> None:
+        self._name: Callable[[str | None], str] = lambda file: ref_name(wanted._replace(filename=file), entry, request)
+        self._store = store
+        self._began = iso(datetime.now(timezone.utc))
+        self._answers = {self._name(None): store.recall(self._name(None))}
+        filename = wanted.filename or (self._answers[self._name(None)] or {}).get("filename")
+        if isinstance(filename, str):
+            self._answers[self._name(filename)] = store.recall(self._name(filename))
+
+    def stands(self, name: str) -> bool:
+        """Whether it is as it was; of a file that nobody could name then, its date says it."""
+        now = self._store.recall(name)
+        if name in self._answers:
+            return now in (None, self._answers[name])
+        return not now or str(now.get("remembered_at")) < self._began
+
+    def give_way(self, located: HubCheckpoint, means_it: bool) -> None:
+        """Remember the answer by each name of the file: its own, and its repository's where that meant it or means it.
+
+        means_it: whether the repository, without the name of a file, means this one now.
+        """
+        whole, named = self._name(None), self._name(located.filename)
+        if self.stands(named):
+            remember(located._replace(ref=named), self._store)
+        meant_it = (self._answers[whole] or {}).get("filename") == located.filename
+        if located.ref == whole or (meant_it and means_it and self.stands(whole)):
+            remember(located._replace(ref=whole), self._store)
+        elif meant_it and self.stands(whole):
+            forget(located._replace(ref=whole), self._store)
+
+
 def remember(located: HubCheckpoint, store: Store) -> None:
     """Keep the answer, so that the next call asks nobody."""
     if located.ref is None:
@@ -89,11 +127,11 @@ def remember(located: HubCheckpoint, store: Store) -> None:
         store.remember(located.ref, located.to_ref())
     except (CacheNotWritableError, ValueError) as error:  # or it is too long: a question next time, nothing more
         log.debug("the answer for %s is not remembered: %s", located.source, error)
-        _forget_another(located, store)
+        forget(located, store)
 
 
-def _forget_another(located: HubCheckpoint, store: Store) -> None:
-    """An older answer must not outlive the one that cannot be written."""
+def forget(located: HubCheckpoint, store: Store) -> None:
+    """Under its name no answer of another commit stays: an older one must not outlive one that cannot be written."""
     known = store.recall(located.ref or "")
     if not known or known.get("commit") == located.commit:
         return

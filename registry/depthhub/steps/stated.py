@@ -1,6 +1,5 @@
 """What a checkpoint's own surroundings state about how to build it."""
 
-import logging
 from collections.abc import Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -11,8 +10,6 @@ from depthhub_cache.json_object import parse_object
 from ..checkpoint.containers import OpenCheckpoint, open_file
 from ..checkpoint.header import build_stated_in
 from ..model.config import Build
-
-log = logging.getLogger("depthhub")
 
 CONFIG = "config.json"
 LIMIT = 1 << 20
@@ -40,9 +37,9 @@ def stated_by(opened: OpenCheckpoint) -> Stated | None:
         return own
     try:
         text = read_config(opened.path.with_name(CONFIG), opened.folder)
-        return None if text is None else stated_by_config(parse_object(text, limit=LIMIT))
-    except ValueError as error:  # what it would have said nobody knows
-        return Stated(None, {}, problem=str(error))
+    except ValueError as error:
+        return unread(error)
+    return None if text is None else stated_in(text)
 
 
 def stated_by_itself(opened: OpenCheckpoint) -> Stated | None:
@@ -51,13 +48,17 @@ def stated_by_itself(opened: OpenCheckpoint) -> Stated | None:
     return None if build is None else Stated(build, None)
 
 
-def stated_in(config_json: bytes, where: str) -> Stated | None:
-    """What the bytes of a config.json state; None where they are not JSON, or say nothing that decides."""
+def stated_in(config_json: bytes) -> Stated | None:
+    """What the bytes of a config.json state; None where they say nothing that decides."""
     try:
         return stated_by_config(parse_object(config_json, limit=LIMIT))
     except ValueError as error:
-        log.warning("%s is ignored: %s", where, error)
-        return None
+        return unread(error)
+
+
+def unread(why: object) -> Stated:
+    """A config.json that is there and cannot be read: what it would have said nobody knows."""
+    return Stated(None, {}, problem=str(why))
 
 
 def stated_by_config(config: object) -> Stated | None:

@@ -17,7 +17,7 @@ class LoggedRequest:
 
     path: unquoted, without the query. host: `hub`, or `cdn` where downloads of LFS files are sent to.
     status: None if the client never saw one. range: the Range header. token: whether a token came along.
-    anew: whether it asked that no cache on the way answers. fault: the fault that struck, if any.
+    fault: the fault that struck, if any. anew: whether it asked that no cache on the way answers.
     """
 
     method: str
@@ -27,8 +27,8 @@ class LoggedRequest:
     status: int | None
     range: str | None
     token: bool
-    anew: bool
     fault: Fault | None
+    anew: bool = False
 
 
 class Reception:
