@@ -139,14 +139,21 @@ def _requests(sources: Iterable[str], **options: Any) -> list[Request]:
                 option="sources",
                 value=str(request.source),
             )
-        moves = isinstance(request.source, HubFile) and not is_commit(request.source.revision or "")
-        if moves and request.settings.offline:
+        if request.settings.offline and _moves(request):
             raise OfflineError(
                 f"{request.source}: whether it has moved only the Hub can tell, and the network may not be used "
                 "(--offline or HF_HUB_OFFLINE). Do this where it may, or lock a commit.",
                 source=str(request.source),
             )
     return requests
+
+
+def _moves(request: Request) -> bool:
+    """Whether what is asked for may be another one tomorrow: a branch or a tag, or a name that pins neither."""
+    if isinstance(request.source, CatalogName) and request.source.revision is None:
+        entry = _known(request).find(request.source.name)
+        return entry.revision is None and entry.sha256 is None
+    return not (isinstance(request.source, CatalogName | HubFile) and is_commit(request.source.revision or ""))
 
 
 def _again(model: LockedModel, where: dict[str, Any]) -> Request:

@@ -61,7 +61,7 @@ def configs(chance: random.Random) -> Target:
         share=60,
         sound=sound,
         change=_json(chance, sound[0] + sound[1]),
-        parse=lambda data: stated_in(data, "config.json"),
+        parse=stated_in,
         refusals=(),
         bombs=bombs.instead_of(sound[0], b"20", b"384", b"[3, 6, 9, 12]"),
     )

@@ -426,6 +426,23 @@ def test_without_a_network_a_branch_is_not_said_to_be_where_it_was(locked: Path)
     assert check(locked)[1] == ()
 
 
+def test_nor_is_a_name_whose_catalog_pins_nothing(
+    hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = checkpoint("mine", repo_id=REPO, filename=FILE)
+    monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
+    for source in ("mine", "mine@main"):
+        lock([source], tmp_path / "l.lock")
+        before = (tmp_path / "l.lock").read_bytes()
+        for way in (check, partial(update, sources=[source]), partial(lock, [source])):
+            with pytest.raises(OfflineError, match="only the Hub can tell"):
+                way(tmp_path / "l.lock", offline=True)
+        assert (tmp_path / "l.lock").read_bytes() == before
+    (model,) = Lockfile.read(tmp_path / "l.lock").models
+    lock([f"mine@{model.commit}"], tmp_path / "l.lock", offline=False)
+    assert check(tmp_path / "l.lock", offline=True)[1] == ()
+
+
 def test_a_licence_out_of_the_lockfile_is_said_to_be_its(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPTHHUB_ALLOW_LICENSES", "apache-2.0")
     with pytest.raises(LicenceError, match=r"as stated by the lockfile .*, from the card of me/forest"):

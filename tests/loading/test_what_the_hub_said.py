@@ -202,6 +202,15 @@ def test_a_listing_is_not_taken_out_of_a_cache_on_the_way(local_hub: LocalHub, t
     assert set(told) == {(True, True), (False, False)}, "what has a commit stays as it is"
 
 
+def test_without_a_network_a_refresh_is_said_to_be_none(
+    local_hub: LocalHub, tiny: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    local_hub.add_file("o/r", "t.pth", tiny)
+    prewarm(["o/r/t.pth"], family="v2")
+    prewarm(["o/r/t.pth"], family="v2", offline=True, refresh=True)
+    assert "without a network nobody is asked again; what is known here is taken" in caplog.text
+
+
 def test_offline_the_clients_cache_takes_the_place_of_a_damaged_answer_with_a_warning(
     local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

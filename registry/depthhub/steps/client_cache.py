@@ -34,6 +34,8 @@ log = logging.getLogger("depthhub")
 
 def without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
     """The checkpoint as it is known here. Raises OfflineError where it is not."""
+    if request.refresh:
+        log.warning("%s: without a network nobody is asked again; what is known here is taken", request.source)
     ref = ref_name(wanted, entry, request)
     said = recall(ref, wanted, entry, request, store)
     if said is not None and _tells_how(said):
