@@ -334,7 +334,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._did("import")
         bundle = data.draw(st.sampled_from(self.model.bundles))
         expected = {name: self._imports(name, turn) for name, turn in bundle.entries.items()}
-        refs = {name for name in bundle.refs if not self.model.recalled(name)} - self.model.broken_refs
+        refs = bundle.refs.keys() - self.model.refs.keys() - self.model.lower_refs.keys() - self.model.broken_refs
         report = import_bundle(self.store, io.BytesIO(bundle.data), Path("models.tar"))
         assert {_name_of(found.entry.key): found.state for found in report.entries} == expected
         assert set(report.refs) == refs

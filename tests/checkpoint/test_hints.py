@@ -110,6 +110,32 @@ def test_the_authors_own_config_states_v1_by_an_argument_that_only_v1_has() -> N
     assert build_from_config_json({**v2, "localhub": False}) == Build("v1")
     assert build_from_config_json({**v2, "max_depth": 80}) == Build("v2-metric", 80)
     assert build_from_config_json(v2) is None, "V1 and V2 have these in common"
+    assert build_from_config_json({**v2, "max_depth": 80, "frames": 32}) is None, "no constructor here has that"
+    assert build_from_config_json({**v2, "localhub": False, "frames": 32}) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "build"),
+    [
+        ({"max_depth": 150.0, "mode": "disparity", "pretrain_type": "dinov2", "del_mask_token": True}, Build("v2")),
+        ({"mode": "disparity", "pretrain_type": "dinov2", "num_depth_regressor_anchor": 512}, Build("v2")),
+        ({"mode": "disparity", "pretrain_type": "dinov2", "use_registers": True}, None),
+        ({"mode": "disparity", "max_depth": 1.0}, None),
+        ({"max_depth": 1.0, "mode": "metric", "pretrain_type": "dinov2", "del_mask_token": True}, None),
+        ({"max_depth": 1.0, "mode": "disparity", "pretrain_type": "imagenet", "del_mask_token": True}, None),
+        ({"localhub": True, "dino_pretrained": "", "version": "v2"}, Build("v2")),
+        ({"localhub": True, "dino_pretrained": "", "version": "v1"}, Build("v1")),
+        ({"localhub": True, "dino_pretrained": "", "version": "v3"}, None),
+        ({"localhub": True, "dino_pretrained": ""}, None),
+        ({"version": ["v2"]}, None),
+    ],
+)
+def test_constructors_of_other_families_have_some_arguments_too(
+    arguments: dict[str, object], build: Build | None
+) -> None:
+    """A fine-tune of Distill-Any-Depth, pushed by its own class, is relative whatever `max_depth` says."""
+    common = {"encoder": "vitl", "features": 256, "out_channels": [256, 512, 1024, 1024], "use_bn": False}
+    assert build_from_config_json({**common, **arguments}) == build
 
 
 def test_a_converted_files_header_in_a_config_json_states_nothing() -> None:

@@ -102,9 +102,11 @@ def test_a_pin_that_the_hub_no_longer_serves_is_an_error_not_another_model(
         from_pretrained("tiny-moved")
 
 
+@pytest.mark.parametrize("is_pinned", [False, True], ids=["main", "a pinned commit"])
 def test_a_hinted_digest_is_confirmed_by_the_hub(
     local_hub: LocalHub,
     commit: str,
+    is_pinned: bool,
     tiny: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -112,7 +114,14 @@ def test_a_hinted_digest_is_confirmed_by_the_hub(
 ) -> None:
     right = hashlib.sha256(tiny.read_bytes()).hexdigest()
     entries = [
-        checkpoint(name, repo_id=REPO, filename=FILE, sha256=digest, sha256_corroborations=1)
+        checkpoint(
+            name,
+            repo_id=REPO,
+            filename=FILE,
+            sha256=digest,
+            sha256_corroborations=1,
+            revision=commit if is_pinned else None,
+        )
         for name, digest in (("hint-right", right), ("hint-wrong", "0" * 64))
     ]
     for entry in entries:

@@ -193,10 +193,31 @@ def _with_taps(build: Build, taps: Taps, blocks: int) -> Build:
 
 
 def _from_constructor(data: Mapping[str, Any]) -> Build | None:
-    """`localhub` is an argument of V1's constructor alone, `max_depth` of V2 metric's; V2's has neither."""
-    if "max_depth" in data:
+    """By the arguments that a constructor has alone; one that no constructor here has leaves it open what it builds.
+
+    V1's has `localhub`, V2 metric's `max_depth`, V2's neither. Depth-Anything-AC's has `localhub` too, and says whose
+    encoder it has. Distill-Any-Depth's has `max_depth` too, and does not use it in its relative mode.
+    """
+    own = data.keys() - _OF_ALL
+    if own & _OF_DISTILL:
+        return Build("v2") if _agrees({"mode": None, "pretrain_type": None, **data}, _DISTILL) else None
+    if "version" in own and own <= _OF_AC:
+        return Build(data["version"]) if data["version"] in ("v1", "v2") else None
+    if own == {"max_depth"}:
         return Build(METRIC, data["max_depth"])
-    return Build("v1") if "localhub" in data else None
+    return Build("v1") if own == {"localhub"} else None
+
+
+_OF_ALL = {"encoder", "features", "out_channels", "use_bn", "use_clstoken"}
+_OF_AC = {"localhub", "dino_pretrained", "version"}
+_OF_DISTILL = {"mode", "pretrain_type", "del_mask_token", "depth_normalize", "num_depth_regressor_anchor"}
+_DISTILL = {
+    "mode": "disparity",
+    "pretrain_type": "dinov2",
+    "head_out_channels": 1,
+    "wo_relu_1_2_channel": False,
+    "use_registers": False,
+}
 
 
 _NAMES = r"""depth_anything_

@@ -153,7 +153,7 @@ def _is_of_weights(name: str) -> bool:
 
 def _confirm_hint(entry: CatalogEntry | None, wanted: HubFile, remote: RemoteFile) -> None:
     """A digest that too few sources agree on is a hint: the Hub's own answer decides, and a contradiction is said."""
-    if entry is None or entry.sha256_hint is None or wanted.revision is not None:
+    if entry is None or entry.sha256_hint is None or wanted.revision not in (None, entry.revision):
         return
     if remote.sha256 is not None and remote.sha256 != entry.sha256_hint:
         log.warning(
