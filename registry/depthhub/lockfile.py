@@ -215,8 +215,8 @@ def _model(fields: _Fields) -> LockedModel:
     recipe = _recipe(fields.required("recipe", an_object), fields)
     model = LockedModel(
         source=fields.required("source", a_text),
-        family=fields.optional("family", one_of(FAMILIES)),
-        max_depth=fields.optional("max_depth", a_number),
+        family=fields.present("family", one_of(FAMILIES)),
+        max_depth=fields.present("max_depth", a_number),
         name=fields.optional("name", a_text),
         repo_id=fields.required("repo_id", without(repo_id_problem, "owner/name")),
         repo_type=fields.required("repo_type", one_of(_REPO_TYPES)),

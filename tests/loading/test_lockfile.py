@@ -541,6 +541,15 @@ def test_what_was_said_when_it_was_locked_is_said_again(
         Lockfile.read(edited(family="v1"))
 
 
+@pytest.mark.parametrize("fact", ["family", "max_depth"])
+def test_a_lock_that_leaves_out_what_was_said_is_refused(locked: Path, fact: str) -> None:
+    text = json.loads(locked.read_text())
+    del text["models"][0][fact]
+    locked.write_text(json.dumps(text))
+    with pytest.raises(LockfileError, match=f"field '{fact}' is missing"):
+        Lockfile.read(locked)
+
+
 def test_what_was_said_is_said_again_whatever_a_catalog_knows_since(
     local_hub: LocalHub, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

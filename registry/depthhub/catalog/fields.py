@@ -79,6 +79,12 @@ class Fields:
         except ValueError as error:
             self.refuse(name, f"has to be {error}, not {_shown(value)}")
 
+    def present(self, name: str, check: Callable[[object], T]) -> T | None:
+        """It may be null, and may not be left out."""
+        if name not in self._left:
+            self.refuse(name, "is missing")
+        return self.optional(name, check)
+
     def finish(self) -> None:
         for name in self._left:
             self.refuse(name, "is not known; is it misspelt?")
