@@ -178,21 +178,39 @@ def test_a_config_that_cannot_be_read_is_told_at_each_call(local_hub: LocalHub, 
             prewarm(["o/r"], family="v1", offline=offline)
 
 
-def test_what_was_found_without_a_look_at_its_config_is_not_taken_without_a_catalog(
-    local_hub: LocalHub, hub_environment: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", ["by a catalog", "without a config"])
+def test_what_was_found_without_a_look_at_its_config_is_taken_with_a_warning(
+    local_hub: LocalHub,
+    hub_environment: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    way: str,
 ) -> None:
     from huggingface_hub import hf_hub_download
 
     local_hub.add_file("o/r", "t.pth", tiny)
     hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint)
     mine = checkpoint("mine", repo_id="o/r", filename="t.pth")
-    with monkeypatch.context() as in_force:
-        in_force.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
-        prewarm(["mine"], offline=True)
-        shutil.rmtree(hub_environment / "hub")
-        prewarm(["mine"], offline=True)
-    with pytest.raises(OfflineError, match=r"known, but not whether a config\.json"):
+    never_asked = "whether a config.json beside it says how to build it was never asked here"
+    if way == "by a catalog":
+        with monkeypatch.context() as in_force:
+            in_force.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
+            prewarm(["mine"], offline=True)
+            shutil.rmtree(hub_environment / "hub")
+            prewarm(["mine"], offline=True)
+        assert never_asked not in caplog.text
+    else:
         prewarm(["o/r/t.pth"], family="v2", offline=True)
+        assert never_asked in caplog.text
+        shutil.rmtree(hub_environment / "hub")
+    for _ in range(2):
+        caplog.clear()
+        prewarm(["o/r/t.pth"], family="v2", offline=True)
+        assert never_asked in caplog.text
+    with pytest.raises(FamilyError):
+        prewarm(["o/r/t.pth"], offline=True)
 
 
 def test_a_listing_is_not_taken_out_of_a_cache_on_the_way(local_hub: LocalHub, tiny: Path) -> None:

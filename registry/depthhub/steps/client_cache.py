@@ -49,10 +49,12 @@ def without_asking(wanted: HubFile, entry: CatalogEntry | None, request: Request
     try:
         found = _look(at, entry, request, store, before)
     except OfflineError as error:
-        if before is not None and _tells_how(before):
+        if before is not None:
+            if not _tells_how(before):
+                _warn_of_its_config(request)
             log.warning("%s: taking commit %.12s, which was found here once: %s", request.source, before.commit, error)
             return before
-        if said is None and before is None:
+        if said is None:
             raise
         raise OfflineError(
             f"{request.source} is known, but not whether a config.json beside it says how to build it, and the network "
@@ -121,7 +123,9 @@ def _found_there(
     request: Request,
 ) -> HubCheckpoint:
     """Remembered only where names prove the content: without them, a later call looks again."""
-    stated, is_sure = _stated_there(found, opened, wanted) if entry is None else (None, True)
+    stated, is_sure, was_asked = _stated_there(found, opened, wanted) if entry is None else (None, True, False)
+    if entry is None and not was_asked:
+        _warn_of_its_config(request)
     return HubCheckpoint(
         source=str(request.source),
         repo_id=wanted.repo_id,
@@ -133,7 +137,7 @@ def _found_there(
         size=opened.size,
         entry=entry,
         stated=stated,
-        config_asked=entry is None,
+        config_asked=was_asked,
         pinned=False,
         ref=FOUND + ref_name(wanted, entry, request) if is_sure and found.digest is not None else None,
         remembered_at=iso(date_of(found.path.stat().st_mtime)),
@@ -150,27 +154,32 @@ def _is_as_named(found: CachedFile, opened: OpenCheckpoint, content_hash: Conten
     return found.digest == git_sha1_of(opened.whole())
 
 
-def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) -> tuple[Stated | None, bool]:
-    """What the file says of itself, else the config.json beside it; and whether that may be remembered."""
+def _stated_there(found: CachedFile, opened: OpenCheckpoint, wanted: HubFile) -> tuple[Stated | None, bool, bool]:
+    """What the file says of itself, else the config.json beside it; whether that may be remembered; whether it was
+    ever asked for.
+    """
     from .. import hub
 
     if (own := stated_by_itself(opened)) is not None:
-        return own, True
+        return own, True, True
     beside = str(PurePosixPath(wanted.filename or "").with_name(CONFIG))
     config = hub.cached_file(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit)
     if config is None:
-        if not hub.is_known_to_be_missing(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit):
-            log.warning("%s: whether a config.json beside it says how to build it was never asked here", wanted)
-        return None, True
+        is_known = hub.is_known_to_be_missing(wanted.repo_id, beside, repo_type=wanted.repo_type, revision=found.commit)
+        return None, True, is_known
     try:
         text = read_config(config.path)
     except ValueError as error:
-        return unread(error), False
+        return unread(error), False, True
     if text is None:
-        return unread("it is gone since"), False
+        return unread("it is gone since"), False, True
     if config.digest is None:
         log.warning("%s: nothing tells whether it is as the Hub has it; it is taken as it is", config.path)
-        return stated_in(text), False
+        return stated_in(text), False, True
     if config.digest not in (hashlib.sha256(text).hexdigest(), git_sha1_of(text)):
-        return unread(f"{config.path} is damaged"), False
-    return stated_in(text), True
+        return unread(f"{config.path} is damaged"), False, True
+    return stated_in(text), True, True
+
+
+def _warn_of_its_config(request: Request) -> None:
+    log.warning("%s: whether a config.json beside it says how to build it was never asked here", request.source)
