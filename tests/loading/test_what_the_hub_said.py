@@ -213,6 +213,26 @@ def test_what_was_found_without_a_look_at_its_config_is_taken_with_a_warning(
         prewarm(["o/r/t.pth"], offline=True)
 
 
+@pytest.mark.parametrize("source", ["o/r/t.pth", "o/r", "mine"])
+def test_a_branch_of_which_the_catalog_does_not_speak_is_built_alike_with_a_warning(
+    local_hub: LocalHub,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    source: str,
+) -> None:
+    local_hub.add_file("o/r", "t.pth", tiny)
+    other = make_checkpoint(tmp_path / "other.pth", encoder="tiny", seed=1)
+    local_hub.add_file("o/r", "t.pth", other, revision="indoor")
+    mine = checkpoint("mine", repo_id="o/r", filename="t.pth")
+    monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
+    prewarm([source, f"{source}@main"])
+    assert caplog.messages == []
+    prewarm([f"{source}@indoor"])
+    assert "is not at the commit that the catalog knows as mine; it is built the same way" in caplog.text
+
+
 def test_a_listing_is_not_taken_out_of_a_cache_on_the_way(local_hub: LocalHub, tiny: Path) -> None:
     local_hub.add_file("o/r", "t.pth", tiny)
     prewarm(["o/r/t.pth"], family="v2")

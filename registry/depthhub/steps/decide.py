@@ -15,7 +15,9 @@ from depthhub_cache.identity import ContentHash
 from ..catalog import Catalog, CatalogEntry
 from ..checkpoint.recipe import Recipe
 from ..errors import FamilyError
+from ..hub_names import DEFAULT_REVISION
 from ..model.config import METRIC, Build
+from ..source import CatalogName, HubFile
 from .located import HubCheckpoint, Located
 from .request import Request
 from .stated import Stated
@@ -44,9 +46,9 @@ def _entry(request: Request, located: Located, content_hash: ContentHash) -> Cat
                 "%s is not the file that the catalog pins as %s (sha256 %.12s, not %.12s); it is built the same way",
                 *(request.source, by_place.name, content_hash, by_place.sha256),
             )
-        elif by_place is not None and by_bytes is None and _is_of_another_commit(located, by_place):
+        elif by_place is not None and by_bytes is None and _is_of_another_commit(request, located, by_place):
             log.warning(
-                "%s is not at the commit that the catalog pins as %s; it is built the same way",
+                "%s is not at the commit that the catalog knows as %s; it is built the same way",
                 *(request.source, by_place.name),
             )
         return by_bytes or by_place
@@ -60,9 +62,14 @@ def _entry(request: Request, located: Located, content_hash: ContentHash) -> Cat
     return by_bytes
 
 
-def _is_of_another_commit(located: Located, entry: CatalogEntry) -> bool:
-    pinned = entry.revision if entry.sha256 is None else None
-    return pinned is not None and isinstance(located, HubCheckpoint) and located.commit != pinned
+def _is_of_another_commit(request: Request, located: Located, entry: CatalogEntry) -> bool:
+    """Or of another branch or tag, where the catalog pins nothing."""
+    if entry.sha256 is not None or not isinstance(located, HubCheckpoint):
+        return False
+    if entry.revision is not None:
+        return located.commit != entry.revision
+    asked = request.source.revision if isinstance(request.source, CatalogName | HubFile) else None
+    return asked not in (None, DEFAULT_REVISION, entry.revision_hint)
 
 
 def _confirmed(request: Request, build: Build, teller: str) -> Build:
