@@ -146,24 +146,39 @@ def test_a_file_without_a_revision_is_of_its_main_branch_whatever_a_catalog_sugg
     assert check(tmp_path / "l.lock")[1] == ()
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["the repository never asked for", "both asked for"])
 @pytest.mark.parametrize("refreshed", ["o/r", "o/r/t.pth"])
 def test_a_file_and_the_repository_that_means_it_are_refreshed_together(
-    local_hub: LocalHub, tiny: Path, tmp_path: Path, refreshed: str
+    local_hub: LocalHub, tiny: Path, tmp_path: Path, refreshed: str, is_known: bool
 ) -> None:
     local_hub.add_file("o/r", "t.pth", tiny)
-    resolve("o/r/t.pth")
-    time.sleep(1.1)  # two answers, of two seconds
-    old = resolve("o/r").commit
+    old = resolve("o/r/t.pth").commit
+    if is_known:
+        time.sleep(1.1)  # two answers, of two seconds
+        resolve("o/r")
     local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
     new = resolve(refreshed, refresh=True).commit
     assert new != old
-    local_hub.clear_log()
+    asked = len(local_hub.requests)
     assert [resolve(source).commit for source in ("o/r", "o/r/t.pth", "o/r/t.pth@main")] == [new] * 3
-    assert local_hub.requests == []
+    assert len(local_hub.requests) == asked + (refreshed == "o/r/t.pth" and not is_known)
     local_hub.add_file("o/r", "another.pth", tiny)
     assert resolve("o/r/t.pth", refresh=True).commit != new
     with pytest.raises(SourceError, match="holds 2 files of weights"):
         resolve("o/r")
+
+
+def test_a_repository_that_means_another_file_now_refreshes_that(
+    local_hub: LocalHub, tiny: Path, tmp_path: Path
+) -> None:
+    local_hub.add_file("o/r", "a.pth", tiny)
+    resolve("o/r")
+    local_hub.add_file("o/r", "b.pth", tiny)
+    resolve("o/r/b.pth")
+    local_hub.remove_file("o/r", "a.pth")
+    local_hub.add_file("o/r", "b.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    new = resolve("o/r", refresh=True)
+    assert resolve("o/r/b.pth").content_hash == new.content_hash
 
 
 @pytest.mark.parametrize("content", ['{"max_depth": NaN}', "{", "[]", "x" * (2 << 20)])

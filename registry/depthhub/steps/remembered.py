@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -91,18 +91,15 @@ class Earlier:
     def __init__(self, wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> None:
         self._name: Callable[[str | None], str] = lambda file: ref_name(wanted._replace(filename=file), entry, request)
         self._store = store
-        self._began = iso(datetime.now(timezone.utc))
-        self._answers = {self._name(None): store.recall(self._name(None))}
-        filename = wanted.filename or (self._answers[self._name(None)] or {}).get("filename")
-        if isinstance(filename, str):
-            self._answers[self._name(filename)] = store.recall(self._name(filename))
+        names = (self._name(None), self._name(wanted.filename))
+        self._answers: dict[str, Mapping[str, Any] | None] = {name: store.recall(name) for name in names}
+        if wanted.filename is None:  # which file it means the Hub has yet to say
+            of = names[0].removesuffix(f"@{revision_of(wanted, entry, request)}")
+            self._answers |= {name: answer for name, answer in store.refs() if name.startswith(of)}
 
     def stands(self, name: str) -> bool:
-        """Whether it is as it was; of a file that nobody could name then, its date says it."""
-        now = self._store.recall(name)
-        if name in self._answers:
-            return now in (None, self._answers[name])
-        return not now or str(now.get("remembered_at")) < self._began
+        """Whether what is remembered under `name` is what was."""
+        return self._store.recall(name) in (None, self._answers.get(name))
 
     def give_way(self, located: HubCheckpoint, means_it: bool) -> None:
         """Remember the answer by each name of the file: its own, and its repository's where that meant it or means it.
