@@ -63,12 +63,14 @@ def read_entry(folder: Path, key: Key) -> Entry | None:
 
 
 def identity_of(folder: Path) -> Identity | None:
-    """The identity of the entry in `folder`; None where it is not there, or hidden."""
+    """The identity of the entry in `folder`; None where it is not there. CacheError where the system does not tell."""
     path = folder / record.FILE_NAME
     try:
         return path.stat().st_mtime_ns, hashlib.sha256(read_file(path, record.LIMIT)).hexdigest()
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    except OSError as error:
+        raise unreadable(folder, error) from error
 
 
 def _look(folder: Path, key: Key) -> Entry | BrokenEntryError:

@@ -196,17 +196,33 @@ class Store:
         still: asked, when it is out of everybody's way, whether this is what failed; else it goes back, and None is the
         answer: another process may have made it again meanwhile.
         """
-        place = self._quarantine(path, path, reason, still)
-        if place is not None and path.is_relative_to(self._own.folder("refs")):
-            self._cover(path)
-        return place
+        refs = self._own.folder("refs")
+        if path.is_relative_to(refs):
+            for tier in self.tiers[1:]:
+                if name := name_in(tier.folder("refs") / path.relative_to(refs)):
+                    return self._cover(path, name, reason, still)
+        return self._quarantine(path, path, reason, still)
 
-    def _cover(self, ref: Path) -> None:
-        """Of an answer that was set aside, an older one in a tier below is no better than before."""
-        for tier in self.tiers[1:]:
-            if name := name_in(tier.folder("refs") / ref.relative_to(self._own.folder("refs"))):
-                self.remember(name, {})
-                return
+    def _cover(self, ref: Path, name: str, reason: str, still: Callable[[Path], bool] | None) -> Path | None:
+        """Set aside an answer; an empty one takes its place: an older one in a tier below is no better than before.
+
+        In one step, where the system can do that. Where there is no room for the empty one, all stays as it is.
+        """
+        with self.stage() as staging:
+            cover = staging.add(ref.name, ref_bytes(name, {}))
+            if not disk.exchange_folder(cover, ref):
+                place = self._quarantine(ref, ref, reason, still)
+                if place is not None:
+                    staging.place(ref.name, ref)
+                return place
+            place = None
+            try:
+                if still is None or _surely(still, cover):
+                    place = self._quarantine(cover, ref, reason, None)
+            finally:
+                if place is None and os.path.lexists(cover):
+                    disk.exchange_folder(cover, ref)
+            return place
 
     def set_aside(self) -> Iterator[SetAside]:
         """What lies in the quarantine, since when and why."""
@@ -447,7 +463,10 @@ class Store:
 
     def _published(self, made: Record) -> Entry:
         folder = self._own.entry_folder(made.key)
-        identity = identity_of(folder) or (0, "")
+        identity: Identity | None = None
+        with suppress(CacheError):
+            identity = identity_of(folder)
+        identity = identity or (0, "")
         self._distrusted.discard((folder, identity))  # by a coarse clock, what was distrusted may have had the same
         weights, state = folder / made.weights, (0, 0)
         with suppress(OSError):  # another process has moved it already
@@ -457,8 +476,10 @@ class Store:
     def _is_bad(self, folder: Path, key: Key) -> bool:
         from .verification import is_broken
 
-        distrusted = (self._own.entry_folder(key), identity_of(folder)) in self._distrusted
-        return distrusted or is_broken(folder, key, deep=False)
+        with suppress(CacheError):  # who cannot tell which one it is does not trust it less
+            if (self._own.entry_folder(key), identity_of(folder)) in self._distrusted:
+                return True
+        return is_broken(folder, key, deep=False)
 
     def _quarantine(self, path: Path, was: Path, reason: str, still: Callable[[Path], bool] | None) -> Path | None:
         from . import quarantine
@@ -467,7 +488,7 @@ class Store:
         taken = quarantine.take(path, was.name, quarantine=folder)
         if taken is None:
             return None
-        if still is not None and not still(taken):
+        if still is not None and not _surely(still, taken):
             if not disk.publish(taken, was):
                 disk.delete_tree(taken)  # there is one more that is whole
             disk.remove_empty_folder(taken.parent)
@@ -483,6 +504,14 @@ def _digest_of_header(weights: Path, size: int) -> ContentHash | None:
         return None
     check_header(weights, size)
     return header_digest(weights, size)
+
+
+def _surely(still: Callable[[Path], bool], path: Path) -> bool:
+    """Whether it is what failed; what cannot be told is put back."""
+    try:
+        return still(path)
+    except CacheError:
+        return False
 
 
 def _adopted(winner: Entry, made: Record) -> Entry:

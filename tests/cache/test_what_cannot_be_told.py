@@ -16,9 +16,11 @@ from depthhub_cache import disk, verification
 from depthhub_cache.bundles.packing import export_bundle
 from depthhub_cache.bundles.unpacking import import_bundle
 from depthhub_cache.collection import Budget
-from depthhub_cache.errors import BrokenEntryError, CacheNotWritableError
+from depthhub_cache.entry import identity_of
+from depthhub_cache.errors import BrokenEntryError, CacheError, CacheNotWritableError
 from depthhub_cache.reading import is_there, listed
 from depthhub_cache.record import Record
+from depthhub_cache.refs import ref_path
 from depthhub_cache.store import Store
 
 from .samples import files_under, key_of, publish, weights_of
@@ -48,6 +50,59 @@ def test_where_nobody_can_tell_who_holds_an_entry_it_stays(
     monkeypatch.undo()
     assert store.get(entry.key) is not None
     assert [decision.item.name for decision in store.collect(NOTHING_STAYS).freed] == [entry.key]
+
+
+def test_an_entry_whose_record_the_system_refuses_for_a_moment_is_not_taken_for_another(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a process has as many files open as it may."""
+    entry = publish(store, "vits")
+
+    def refusing(path: Path, limit: int) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    monkeypatch.setattr("depthhub_cache.entry.read_file", refusing)
+    with pytest.raises(CacheError, match="cannot be read: Too many open files"):
+        identity_of(entry.path)
+    with pytest.raises(CacheError, match="cannot be read: Too many open files"):
+        store.get(entry.key)
+    store.distrust(entry, "for a reason that is none")
+    assert list(store.set_aside()) == []
+    monkeypatch.undo()
+    assert Store(store.root).get(entry.key) is not None
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+@pytest.mark.parametrize("stops", [None, "no room for the cover", "no room in the quarantine", "another one since"])
+def test_a_damaged_answer_is_set_aside_with_a_cover_in_its_place_or_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: str | None, can_exchange: bool
+) -> None:
+    Store(tmp_path / "below").remember("vits", {"commit": "older"})
+    store = Store(tmp_path / "own", below=[tmp_path / "below"])
+    store.remember("vits", {"commit": "newer"})
+    path = ref_path(store.root / "v1" / "refs", "vits")
+    path.write_bytes(b"{")
+    if not can_exchange:
+        monkeypatch.setattr(disk, "exchange", lambda *_: False)
+
+    def full(*_: object, **__: object) -> None:
+        raise CacheNotWritableError("no room", path=path)
+
+    if stops == "no room for the cover":
+        monkeypatch.setattr(disk, "create_file", full)
+    if stops == "no room in the quarantine":
+        monkeypatch.setattr("depthhub_cache.quarantine.take", full)
+    if stops is None or stops == "another one since":
+        place = store.quarantine(path, "damaged", still=lambda _: stops is None)
+        assert (place is not None) == (stops is None)
+    else:
+        with pytest.raises(CacheNotWritableError, match="no room"):
+            store.quarantine(path, "damaged")
+    monkeypatch.undo()
+    assert store.recall("vits") == ({} if stops is None else None), "never the older one"
+    assert path.read_bytes() == b"{" or stops is None
+    assert len(list(store.set_aside())) == (stops is None)
+    assert files_under(store.root / "v1" / "tmp") == {}
 
 
 def test_leases_that_lie_behind_a_link_are_not_taken_for_none(store: Store, tmp_path: Path) -> None:
