@@ -16,6 +16,9 @@ DEFAULT_REVISION = "main"
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 """How a file of weights ends, in lower case."""
 
+FURTHER_WEIGHT_SUFFIXES = (".pth.tar", ".pt.tar", ".ckpt.tar", ".pth.zip", ".th", ".pkl", ".pickle", ".weights")
+"""How one may end, too: where such a file is, another one is not the only one."""
+
 _HEX = frozenset("0123456789abcdef")
 _REPO_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _REVISION = r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*"

@@ -318,7 +318,15 @@ def test_what_is_not_as_it_is_locked_is_not_exported(depthhub, key, cache, out, 
     """As of a shared tier that others fill."""
     made = Store(cache).get(key).record
     model = {"source": f"hf://me/repo@{'a' * 40}/t.pth", "name": None, "repo_id": "me/repo", "repo_type": "model"}
-    model |= {"commit": "a" * 40, "filename": "t.pth", "sha256": made.about["content_hash"], "size": 1, "licence": None}
+    model |= {
+        "family": None,
+        "max_depth": None,
+        "commit": "a" * 40,
+        "filename": "t.pth",
+        "sha256": made.about["content_hash"],
+        "size": 1,
+        "licence": None,
+    }
     model |= {"recipe": made.about["recipe"], "key": key, "weights_sha256": "0" * 64, "weights_size": 1}
     lockfile = tmp_path / "depthhub.lock"
     monkeypatch.setenv("DEPTHHUB_LOCKFILE", str(lockfile))

@@ -196,7 +196,9 @@ def test_a_repository_alone_is_enough_where_it_holds_one_checkpoint(local_hub: L
     assert golden_difference(from_pretrained("owner/port-hf"), "v2-metric-tiny-20m") <= 1e-4
 
 
-@pytest.mark.parametrize("other", ["other.pth", "BEST.PTH", "best:val<0.1.ckpt"])
+@pytest.mark.parametrize(
+    "other", ["other.pth", "BEST.PTH", "best:val<0.1.ckpt", "model_best.pth.tar", "best.th", "best.pkl"]
+)
 def test_a_repository_with_several_checkpoints_asks_which(
     local_hub: LocalHub, commit: str, tiny: Path, other: str
 ) -> None:

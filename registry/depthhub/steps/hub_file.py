@@ -12,7 +12,7 @@ from depthhub_cache.store import Store
 
 from ..catalog import CatalogEntry
 from ..errors import NotFoundError, OfflineError, SourceError
-from ..hub_names import DEFAULT_REVISION, WEIGHT_SUFFIXES
+from ..hub_names import DEFAULT_REVISION, FURTHER_WEIGHT_SUFFIXES, WEIGHT_SUFFIXES
 from ..progress import Progress
 from ..source import HubFile
 from .located import HubCheckpoint
@@ -135,14 +135,16 @@ def _choose(listing: Listing, wanted: HubFile, revision: str) -> RemoteFile:
         raise NotFoundError(f"{where} has no file {wanted.filename}.{hint}", source=str(wanted), suggestions=near)
     weights = [file for file in listing.files if _is_of_weights(file.filename)]
     beside = [name for name in listing.unusable if _is_of_weights(name)]
+    further = [file for file in listing.files if file.filename.lower().endswith(FURTHER_WEIGHT_SUFFIXES)]
     ports = [file for file in weights if file.filename == "model.safetensors"]
-    if ports or (len(weights) == 1 and not beside):
+    if ports or (len(weights) == 1 and not beside and not further):
         return (ports or weights)[0]
-    if not weights:
+    if not weights and not further:
         raise NotFoundError(f"{where} holds no file of weights ({', '.join(WEIGHT_SUFFIXES)}).", source=str(wanted))
-    shown = ", ".join(file.filename for file in weights[:6]) + (", ..." if len(weights) > 6 else "")
+    named = [file.filename for file in (*weights, *further)]
+    shown = ", ".join(named[:6]) + (", ..." if len(named) > 6 else "")
     raise SourceError(
-        f"{where} holds {len(weights) + len(beside)} files of weights: {shown}. Say which, as {wanted.repo_id}/FILE.",
+        f"{where} holds {len(named) + len(beside)} files of weights: {shown}. Say which, as {wanted.repo_id}/FILE.",
         text=str(wanted),
     )
 
