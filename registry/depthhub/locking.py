@@ -65,6 +65,7 @@ def lock(
     the file is then as it was.
     """
     out = _absolute(out)
+    _require_replaceable(out)
     if add:
         Lockfile.read(out)  # before anything is fetched
     build: dict[str, Any] = {"dtype": dtype, "family": family, "max_depth": max_depth}
@@ -111,21 +112,30 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 
 def _written(out: Path, models: Iterable[LockedModel]) -> Lockfile:
     made, file = Lockfile.of(out, models), Path(os.path.realpath(out))  # a link stays, and leads to the new one
-    if file.exists() and not _may_be_replaced(file):
-        raise OptionError(
-            f"{out} is there and is no lockfile; choose another place, or remove it.", option="out", value=str(out)
-        )
+    _require_replaceable(out)  # it may have come meanwhile
     with whole_file(file, replace=True) as staged:
         staged.write(made.to_bytes())
     return made
 
 
-def _may_be_replaced(file: Path) -> bool:
-    """An empty file, or one that was a lockfile, whatever became of it in a merge."""
+def _require_replaceable(out: Path) -> None:
+    """Raises OptionError unless there is nothing yet, an empty file, or one that was a lockfile before some merge."""
+    if out.exists() and not _was_a_lockfile(out):
+        raise OptionError(
+            f"{out} is there and is no lockfile that can be read; choose another place, or remove it.",
+            option="out",
+            value=str(out),
+        )
+
+
+def _was_a_lockfile(file: Path) -> bool:
     if not file.is_file():
         return False
-    with file.open("rb") as opened:
-        return not (start := opened.read(_START)) or b'"lockfile"' in start
+    try:
+        with file.open("rb") as opened:
+            return not (start := opened.read(_START)) or b'"lockfile"' in start
+    except OSError:
+        return False
 
 
 def _requests(sources: Iterable[str], **options: Any) -> list[Request]:

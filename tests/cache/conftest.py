@@ -26,3 +26,19 @@ def umask() -> Iterator[Callable[[int], int]]:
     os.umask(before)
     yield os.umask
     os.umask(before)
+
+
+@pytest.fixture
+def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """`hide(folder)`: the system does not say what is in it. Root, too, is told nothing."""
+    lstat = Path.lstat
+
+    def closed(folder: Path) -> None:
+        def refusing(path: Path) -> os.stat_result:
+            if folder in path.parents:
+                raise PermissionError(13, "Permission denied", str(path))
+            return lstat(path)
+
+        monkeypatch.setattr(Path, "lstat", refusing)
+
+    return closed

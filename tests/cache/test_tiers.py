@@ -157,35 +157,21 @@ def test_a_damaged_ref_above_is_no_answer_whatever_an_older_one_below_says(three
 
 @pytest.mark.parametrize("hidden", ["all of it", "v1/refs", "a shelf of it"])
 def test_a_hidden_ref_above_is_no_answer_and_a_hidden_tier_is_passed_by(
-    three: Store, monkeypatch: pytest.MonkeyPatch, hidden: str
+    three: Store, hide: Callable[[Path], None], hidden: str
 ) -> None:
     refs = three.root / "v1" / "refs"
     shelf = ref_path(refs, "vits").parent
     folder = {"all of it": three.root, "v1/refs": refs, "a shelf of it": shelf}[hidden]
     shelf.mkdir(parents=True, exist_ok=True)
-    lstat = Path.lstat
-
-    def refusing(path: Path) -> os.stat_result:
-        if folder in path.parents:
-            raise PermissionError(13, "Permission denied", str(path))
-        return lstat(path)
-
-    monkeypatch.setattr(Path, "lstat", refusing)
+    hide(folder)
     assert three.recall("vits") == ({"of": "one"} if hidden == "all of it" else None)
 
 
 def test_a_memory_below_that_is_hidden_is_passed_by_with_a_warning(
-    three: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    three: Store, hide: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     refs = three.tiers[1].folder("refs")
-    lstat = Path.lstat
-
-    def refusing(path: Path) -> os.stat_result:
-        if refs in path.parents:
-            raise PermissionError(13, "Permission denied", str(path))
-        return lstat(path)
-
-    monkeypatch.setattr(Path, "lstat", refusing)
+    hide(refs)
     assert three.recall("vitg") is None
     assert caplog.messages == []
     assert three.recall("vitl") == {"of": "two"}

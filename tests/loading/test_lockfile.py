@@ -488,9 +488,10 @@ def test_what_never_was_a_lockfile_is_not_written_over(hub: LocalHub, tiny: Path
     """A slip: elsewhere -o is the file that comes of it."""
     mine = tmp_path / "best.pth"
     shutil.copy(tiny, mine)
-    with pytest.raises(OptionError, match="is no lockfile; choose another place"):
+    with pytest.raises(OptionError, match="is no lockfile that can be read; choose another place"):
         lock([REPO], mine, family="v2")
     assert mine.read_bytes() == tiny.read_bytes()
+    assert hub.requests == [], "nothing is fetched for what cannot be written"
     (tmp_path / "empty.lock").touch()
     assert lock([REPO], tmp_path / "empty.lock", family="v2").models
 
