@@ -156,10 +156,10 @@ def take_away(path: Path, to: Path) -> bool:
 def delete_tree(path: Path) -> int:
     """Remove a directory (or file) of `tmp`, as far as the system lets us; bytes freed. What stays is swept later."""
     before = tree_size(path)
-    if _is_folder(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
+    with suppress(OSError):  # rmtree does not ignore all that it says it does
+        if _is_folder(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink()
     return before - tree_size(path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import ctypes
+import errno
 import io
 import os
 import pickle
@@ -22,6 +23,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from depthhub.checkpoint.containers import OpenCheckpoint
 from depthhub.checkpoint.converted import read_converted
 from depthhub.errors import CheckpointError, DepthHubError, NotFoundError, UnsafeCheckpointError
 from depthhub.testing import make_checkpoint
@@ -450,3 +452,31 @@ def test_a_thread_with_descriptors_of_its_own_reads_its_own_file(tmp_path: Path)
             first.enter_context(other.open("rb"))
         tensors = apart.submit(read, path).result().tensors
     assert all(same_bits(tensors[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize("refusal", [MemoryError("no room"), RuntimeError("unable to mmap: no room")])
+def test_a_file_that_the_system_does_not_map_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    file = make_checkpoint(tmp_path / "w.safetensors", encoder="tiny", layout="transformers")
+
+    def refuses(*_: object, **__: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr("depthhub.checkpoint.reading.safe_open", refuses)
+    with pytest.raises(CheckpointError, match=r"w.safetensors cannot be read: .*no room\."):
+        read(file)
+
+
+def test_what_the_system_does_not_tell_of_a_file_is_a_typed_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OpenCheckpoint(make_checkpoint(tmp_path / "w.pth", encoder="tiny")) as opened:
+
+        def refuses(_: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fstat", refuses)
+            with pytest.raises(CheckpointError, match="cannot be read: Input/output error"):
+                _ = opened.size

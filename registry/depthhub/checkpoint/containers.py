@@ -50,9 +50,17 @@ class OpenCheckpoint:
         self.file.close()
 
     @property
+    def state(self) -> os.stat_result:
+        """What the system says of it. Raises CheckpointError where it does not."""
+        try:
+            return os.fstat(self.file.fileno())
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    @property
     def size(self) -> int:
-        """Bytes."""
-        return os.fstat(self.file.fileno()).st_size
+        """Bytes. Raises CheckpointError where the system does not tell."""
+        return self.state.st_size
 
     @property
     def real_path(self) -> Path:
@@ -136,7 +144,7 @@ def _opened(path: Path, folder: int | None) -> FileIO:
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise NotFoundError(f"There is no file {path}.", source=str(path)) from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+        raise unreadable(path, error) from error
     if file is not None:
         return file
     if path.is_dir():
@@ -149,7 +157,7 @@ def _container_of(file: FileIO, path: Path) -> Container:
         head = file.read(HEAD)
         size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+        raise unreadable(path, error) from error
 
     if head.startswith(ZIP_MAGIC):
         return "zip"
@@ -158,6 +166,12 @@ def _container_of(file: FileIO, path: Path) -> Container:
     if head.startswith(PICKLE_MAGIC):
         return "legacy"
     raise CheckpointError(f"{path} is no checkpoint: {_what_else(head, size)}", path=path)
+
+
+def unreadable(path: Path, error: OSError | MemoryError | RuntimeError) -> CheckpointError:
+    """For what the system refuses: nothing that was read is wrong."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return CheckpointError(f"{path} cannot be read: {reason}.", path=path)
 
 
 def is_utf8(path: Path) -> bool:

@@ -14,7 +14,7 @@ from depthhub_cache.identity import ContentHash, is_sha256
 
 from ..errors import CheckpointError
 from ..model.config import Build, ModelConfig
-from .containers import OpenCheckpoint
+from .containers import OpenCheckpoint, unreadable
 from .recipe import LAYOUT_VERSION, Recipe
 
 METADATA = "depthhub"
@@ -83,7 +83,7 @@ def read_header(path: Path) -> ConvertedHeader:
         with path.open("rb", buffering=0) as file:
             return ConvertedHeader.in_metadata(_metadata_in(file, path), path=path)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+        raise unreadable(path, error) from error
 
 
 def build_stated_in(opened: OpenCheckpoint) -> Build | None:
@@ -114,7 +114,7 @@ def _metadata_in(file: FileIO, path: Path) -> Mapping[str, str]:
         length = int.from_bytes(file.read(8), "little")
         text = file.read(length) if length <= LIMIT else b""
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+        raise unreadable(path, error) from error
     if not 2 <= length <= LIMIT or len(text) < length:
         raise CheckpointError(
             f"{path} is no safetensors file, or cut short: it announces a header of {length} bytes.", path=path

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError, DepthHubError
 from .checksums import require_checksums
-from .containers import OpenCheckpoint, require_utf8
+from .containers import OpenCheckpoint, require_utf8, unreadable
 from .layouts import Layout, detect
 from .legacy import read_legacy
 from .pickles import Pickle, safe_legacy_pickles_in, safe_pickle_in
@@ -61,7 +61,7 @@ def read_checkpoint(opened: OpenCheckpoint, *, checked: bool = False) -> Checkpo
     except OSError as error:
         if isinstance(error, DepthHubError):
             raise
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+        raise unreadable(path, error) from error
     found = unwrap(saved, path=path)
     layout = detect(found.tensors, path=path)
     _require_dense(found.tensors, opened)
@@ -117,6 +117,8 @@ def _safetensors_in(opened: OpenCheckpoint) -> dict[str, Tensor]:
     try:
         with safe_open(opened.own_path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
+    except (MemoryError, RuntimeError) as error:  # no room in memory for its map
+        raise unreadable(path, error) from error
     except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
             f"{path} begins as a safetensors file, but is cut short or damaged ({shown(str(error), 300)}). "

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from depthhub_cache.filesystem import file_system_of
 from depthhub_cache.identity import ContentHash
 
-from ..checkpoint.containers import OpenCheckpoint
+from ..checkpoint.containers import OpenCheckpoint, unreadable
 from ..errors import CheckpointError
 from ..progress import Progress, Report
 
@@ -54,7 +54,7 @@ def _chunks(opened: OpenCheckpoint) -> Iterator[memoryview]:
         while count := opened.file.readinto(buffer):
             yield buffer[:count]
     except OSError as error:
-        raise _unreadable(opened, error) from error
+        raise unreadable(opened.path, error) from error
 
 
 def git_sha1_of(content: bytes) -> str:
@@ -65,9 +65,10 @@ def git_sha1_of(content: bytes) -> str:
 def fingerprint(opened: OpenCheckpoint) -> Fingerprint:
     """What tells a file's content from any other's without reading it all."""
     try:
-        stat, samples = os.fstat(opened.file.fileno()), _sampled(opened.file)
+        samples = _sampled(opened.file)
     except OSError as error:
-        raise _unreadable(opened, error) from error
+        raise unreadable(opened.path, error) from error
+    stat = opened.state
     return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev, samples)
 
 
@@ -130,7 +131,7 @@ def settle(opened: OpenCheckpoint) -> Settled:
     file = opened.file
     with suppress(OSError):
         os.fsync(file.fileno())
-    state = os.fstat(file.fileno())
+    state = opened.state
     if 0 <= time.time() - max(state.st_mtime, state.st_ctime) < _TICK:
         time.sleep(_TICK)
     before, is_written = fingerprint(opened), _is_written(file)
@@ -139,7 +140,7 @@ def settle(opened: OpenCheckpoint) -> Settled:
 
 def _dates_mapped_writes(opened: OpenCheckpoint) -> bool:
     """Whether its file system does, as far as the path still leads to that, and in parts of a second."""
-    state = os.fstat(opened.file.fileno())
+    state = opened.state
     try:
         same = opened.path.stat().st_dev == state.st_dev
     except OSError:
@@ -161,10 +162,6 @@ def _is_written(file: FileIO) -> bool | None:
     except (ImportError, AttributeError, OSError):
         return None
     return False
-
-
-def _unreadable(opened: OpenCheckpoint, error: OSError) -> CheckpointError:
-    return CheckpointError(f"{opened.path} cannot be read: {error.strerror}.", path=opened.path)
 
 
 def _changed(opened: OpenCheckpoint) -> CheckpointError:
