@@ -13,6 +13,7 @@ from .sealed import seal, unseal
 
 _SCHEMA = 1
 _LIMIT = 1 << 20
+_LOST = ".lost"
 
 
 def ref_path(folder: Path, name: str) -> Path:
@@ -38,14 +39,6 @@ def read_ref(folder: Path, name: str) -> Mapping[str, Any] | None:
     return found[1] if found[0] == name else None
 
 
-def name_in(path: Path) -> str | None:
-    """The name of the ref in the file `path`; None where there is none, or none that is whole."""
-    try:
-        return _read(path)[0]
-    except (OSError, ValueError):
-        return None
-
-
 def all_refs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every ref that is whole and lies where its name says, in the order of their files."""
     for path in ref_files(folder):
@@ -58,6 +51,19 @@ def all_refs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def ref_files(folder: Path) -> list[Path]:
     """Where refs lie, whole or not; nowhere where that is hidden."""
     return [path for shelf in children(folder) for path in children(shelf) if path.suffix == ".json"]
+
+
+def lost_path(ref: Path) -> Path:
+    """An empty file of this name tells that the answer in `ref` was damaged and set aside.
+
+    What a tier below or a bundle says may be older: it is no better than before.
+    """
+    return ref.with_suffix(_LOST)
+
+
+def lost_markers(folder: Path) -> list[Path]:
+    """Where answers were lost."""
+    return [path for shelf in children(folder) for path in children(shelf) if path.suffix == _LOST]
 
 
 def ref_problem(path: Path, stem: str) -> str | None:

@@ -278,7 +278,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.forget(name)
         self.model.refs.pop(name, None)
         self.model.broken_refs.discard(name)
-        if self.model.lower_refs.get(name):
+        if self.model.recalled(name):
             self.model.refs[name] = {}
 
     @rule(name=NAMES, at=st.integers(0, 60))
@@ -303,8 +303,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.quarantine += len(broken)
         for name in self.model.broken_refs:
             del self.model.refs[name]
-            if name in self.model.lower_refs:  # which is no better than before
-                self.model.refs[name] = {}
+        self.model.lost_refs |= self.model.broken_refs
         self.model.broken_refs.clear()
 
     # bundles
@@ -334,7 +333,8 @@ class StoreMachine(RuleBasedStateMachine):
         self._did("import")
         bundle = data.draw(st.sampled_from(self.model.bundles))
         expected = {name: self._imports(name, turn) for name, turn in bundle.entries.items()}
-        refs = bundle.refs.keys() - self.model.refs.keys() - self.model.lower_refs.keys() - self.model.broken_refs
+        known = {*self.model.refs, *self.model.lower_refs, *self.model.broken_refs, *self.model.lost_refs}
+        refs = bundle.refs.keys() - known
         report = import_bundle(self.store, io.BytesIO(bundle.data), Path("models.tar"))
         assert {_name_of(found.entry.key): found.state for found in report.entries} == expected
         assert set(report.refs) == refs

@@ -45,6 +45,7 @@ class Model:
     passed_by: set[str] = field(default_factory=set)
     refs: dict[str, dict[str, int]] = field(default_factory=dict)
     broken_refs: set[str] = field(default_factory=set)
+    lost_refs: set[str] = field(default_factory=set)
     lower_refs: dict[str, dict[str, int]] = field(default_factory=dict)
     pins: set[str] = field(default_factory=set)
     leases: dict[str, list[Lease]] = field(default_factory=dict)
@@ -69,8 +70,10 @@ class Model:
         )
 
     def recalled(self, name: str) -> dict[str, int] | None:
-        """A damaged answer is none, whatever the tier below says."""
-        return None if name in self.broken_refs else self.refs.get(name, self.lower_refs.get(name))
+        """A damaged or lost answer is none, whatever the tier below says."""
+        if name in self.broken_refs:
+            return None
+        return self.refs.get(name, None if name in self.lost_refs else self.lower_refs.get(name))
 
     def held(self, name: str) -> str | None:
         if name in self.pins:

@@ -72,24 +72,21 @@ def test_an_entry_whose_record_the_system_refuses_for_a_moment_is_not_taken_for_
     assert Store(store.root).get(entry.key) is not None
 
 
-@pytest.mark.parametrize("can_exchange", [True, False])
-@pytest.mark.parametrize("stops", [None, "no room for the cover", "no room in the quarantine", "another one since"])
-def test_a_damaged_answer_is_set_aside_with_a_cover_in_its_place_or_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: str | None, can_exchange: bool
+@pytest.mark.parametrize("stops", [None, "no room for the marker", "no room in the quarantine", "another one since"])
+def test_a_damaged_answer_that_is_set_aside_is_known_to_be_lost_or_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: str | None
 ) -> None:
     Store(tmp_path / "below").remember("vits", {"commit": "older"})
     store = Store(tmp_path / "own", below=[tmp_path / "below"])
     store.remember("vits", {"commit": "newer"})
     path = ref_path(store.root / "v1" / "refs", "vits")
     path.write_bytes(b"{")
-    if not can_exchange:
-        monkeypatch.setattr(disk, "exchange", lambda *_: False)
 
     def full(*_: object, **__: object) -> None:
         raise CacheNotWritableError("no room", path=path)
 
-    if stops == "no room for the cover":
-        monkeypatch.setattr(disk, "create_file", full)
+    if stops == "no room for the marker":
+        monkeypatch.setattr(disk, "make_file", full)
     if stops == "no room in the quarantine":
         monkeypatch.setattr("depthhub_cache.quarantine.take", full)
     if stops is None or stops == "another one since":
@@ -99,10 +96,28 @@ def test_a_damaged_answer_is_set_aside_with_a_cover_in_its_place_or_stays(
         with pytest.raises(CacheNotWritableError, match="no room"):
             store.quarantine(path, "damaged")
     monkeypatch.undo()
-    assert store.recall("vits") == ({} if stops is None else None), "never the older one"
-    assert path.read_bytes() == b"{" or stops is None
+    assert store.recall("vits") is None, "never the older one"
+    assert store.has_answer("vits")
+    assert (path.read_bytes() == b"{") if stops else not path.exists()
     assert len(list(store.set_aside())) == (stops is None)
     assert files_under(store.root / "v1" / "tmp") == {}
+    if stops is None:
+        store.remember("vits", {"commit": "newest"})
+        assert store.recall("vits") == {"commit": "newest"}
+
+
+def test_an_answer_counts_as_lost_until_the_quarantine_is_cleared(tmp_path: Path) -> None:
+    Store(tmp_path / "below").remember("vits", {"commit": "older"})
+    store = Store(tmp_path / "own", below=[tmp_path / "below"])
+    store.remember("vits", {"commit": "newer"})
+    path = ref_path(store.root / "v1" / "refs", "vits")
+    path.write_bytes(b"{")
+    store.quarantine(path, "damaged")
+    store.collect(NOTHING_STAYS)
+    assert (store.recall("vits"), store.has_answer("vits"), list(store.broken_refs())) == (None, True, [])
+    assert Store(tmp_path / "another", below=[store.root, tmp_path / "below"]).recall("vits") is None
+    store.clear_quarantine()
+    assert store.recall("vits") == {"commit": "older"}
 
 
 def test_leases_that_lie_behind_a_link_are_not_taken_for_none(store: Store, tmp_path: Path) -> None:
