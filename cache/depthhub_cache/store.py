@@ -22,7 +22,7 @@ from .identity import ContentHash, Key, is_file_name, is_sha256
 from .leases import Lease
 from .reading import children, hides, may_be_there
 from .record import Record
-from .refs import name_in, ref_bytes, ref_files, ref_path, ref_problem
+from .refs import lost_markers, lost_path, ref_bytes, ref_files, ref_path, ref_problem
 from .refusal import refusals
 from .safetensors_header import check_header, header_digest
 from .tier import Tier, checked
@@ -194,35 +194,11 @@ class Store:
         """Set aside something of the own tier that failed a verification, with the reason; where it is now.
 
         still: asked, when it is out of everybody's way, whether this is what failed; else it goes back, and None is the
-        answer: another process may have made it again meanwhile.
+        answer: another process may have made it again meanwhile. Of an answer it stays known that it is lost.
         """
-        refs = self._own.folder("refs")
-        if path.is_relative_to(refs):
-            for tier in self.tiers[1:]:
-                if name := name_in(tier.folder("refs") / path.relative_to(refs)):
-                    return self._cover(path, name, reason, still)
+        if path.is_relative_to(self._own.folder("refs")):
+            disk.make_file(lost_path(path))
         return self._quarantine(path, path, reason, still)
-
-    def _cover(self, ref: Path, name: str, reason: str, still: Callable[[Path], bool] | None) -> Path | None:
-        """Set aside an answer; an empty one takes its place: an older one in a tier below is no better than before.
-
-        In one step, where the system can do that. Where there is no room for the empty one, all stays as it is.
-        """
-        with self.stage() as staging:
-            cover = staging.add(ref.name, ref_bytes(name, {}))
-            if not disk.exchange_folder(cover, ref):
-                place = self._quarantine(ref, ref, reason, still)
-                if place is not None:
-                    staging.place(ref.name, ref)
-                return place
-            place = None
-            try:
-                if still is None or _surely(still, cover):
-                    place = self._quarantine(cover, ref, reason, None)
-            finally:
-                if place is None and os.path.lexists(cover):
-                    disk.exchange_folder(cover, ref)
-            return place
 
     def set_aside(self) -> Iterator[SetAside]:
         """What lies in the quarantine, since when and why."""
@@ -231,7 +207,9 @@ class Store:
         return quarantine.set_aside_in(self._own.folder("quarantine"))
 
     def clear_quarantine(self) -> int:
-        """Remove all that was set aside; bytes freed."""
+        """Remove all that was set aside; bytes freed. Older answers in place of lost ones are as good as any then."""
+        for marker in lost_markers(self._own.folder("refs")):
+            disk.remove_file(marker)
         return sum(self._delete(item.path) for item in self.set_aside())
 
     def handling_of(self, entry: Entry) -> Handling:
@@ -310,8 +288,8 @@ class Store:
     def recall(self, name: str) -> Mapping[str, Any] | None:
         """What was remembered under `name`; None where that is nothing, or damaged, or hidden from us.
 
-        A damaged or hidden answer is none, whatever an older one in a tier below may say. Where all that a tier of
-        others remembers is hidden, it is passed by with a warning.
+        A damaged, lost or hidden answer is none, whatever an older one in a tier below may say. Where all that a tier
+        of others remembers is hidden, it is passed by with a warning.
         """
         passed_by = None
         for tier in self.tiers:
@@ -325,13 +303,14 @@ class Store:
         return None
 
     def has_answer(self, name: str) -> bool:
-        """Whether something is remembered under `name`, whole or not, as far as the system tells."""
+        """Whether something is remembered under `name`, or was and is damaged or lost, as far as the system tells."""
         return any(self._may_know(tier, name) for tier in self.tiers)
 
     def _may_know(self, tier: Tier, name: str) -> bool:
         """Of the own tier also where all that it remembers is hidden: it is the one that is kept up to date."""
         refs = tier.folder("refs")
-        return may_be_there(ref_path(refs, name)) or (tier is self._own and hides(refs))
+        path = ref_path(refs, name)
+        return may_be_there(path) or may_be_there(lost_path(path)) or (tier is self._own and hides(refs))
 
     def remember(self, name: str, data: Mapping[str, object]) -> None:
         """Remember plain JSON `data` under `name`, in place of what was remembered before."""
@@ -381,6 +360,12 @@ class Store:
     def kept(self, content_hash: ContentHash) -> Path | None:
         """A kept original. Its bytes are not checked: whoever parses them checks them first."""
         return next((found for tier in self.tiers if (found := tier.kept(content_hash)) is not None), None)
+
+    def note_use(self, kept: Path) -> None:
+        """Say that a kept original is used now, as far as that can be written; of a tier below nothing is said."""
+        if self.owns(kept):
+            with suppress(CacheError):
+                disk.mark(kept.parent)
 
     def kept_checkpoints(self) -> Iterator[tuple[ContentHash, Path]]:
         """Every kept original of the own tier."""

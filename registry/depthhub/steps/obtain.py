@@ -91,8 +91,12 @@ def _local(opened: OpenCheckpoint, located: LocalCheckpoint, request: Request, s
 
 def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtained | None:
     """A copy that is on this machine already, used where it lies after every byte of it was checked."""
-    verified = (_verified(path, located, commit, request) for path, commit in copies(located, store))
-    return next((found for found in verified if found is not None), None)
+    for path, commit in copies(located, store):
+        found = _verified(path, located, commit, request)
+        if found is not None:
+            store.note_use(path)
+            return found
+    return None
 
 
 def copies(located: HubCheckpoint, store: Store) -> Iterator[tuple[Path, str]]:
