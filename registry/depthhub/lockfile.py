@@ -21,7 +21,7 @@ from .checkpoint.recipe import Recipe
 from .errors import LockfileError, NotLockedError
 from .hub_names import DEFAULT_REVISION, RepoType, file_path_problem, is_commit, is_licence, repo_id_problem
 from .model.config import FAMILIES, Family
-from .source import CatalogName, HubFile, Source
+from .source import CatalogName, HubFile, LocalFile, Source
 
 FILE_NAME = "depthhub.lock"
 VERSION = 1
@@ -106,7 +106,7 @@ class Lockfile(NamedTuple):
 
     def find(self, source: Source, dtype: str | None, catalog: Catalog) -> LockedModel:
         """The model that `source` means, of that dtype if there are several. Raises NotLockedError."""
-        meant = [model for model in self.models if _means(source, model, catalog)]
+        meant = self._meant(source, catalog)
         if not meant:
             held = ", ".join(dict.fromkeys(model.source for model in self.models)) or "nothing"
             raise NotLockedError(
@@ -115,7 +115,6 @@ class Lockfile(NamedTuple):
                 source=str(source),
                 path=self.path,
             )
-        meant = [model for model in meant if model.source == lockable(source, catalog)] or meant
         meant = [model for model in meant if model.recipe.dtype == dtype] or meant
         files = {(model.commit, model.filename): f"{model.repo_id}/{model.filename}" for model in meant}
         if len(files) > 1:
@@ -130,22 +129,27 @@ class Lockfile(NamedTuple):
     def by_key(self, key: Key) -> LockedModel | None:
         return next((model for model in self.models if model.key == key), None)
 
-    def require(self, key: Key, content_hash: ContentHash, source: str) -> LockedModel:
-        """The model whose entry is `key`. Raises NotLockedError: another recipe makes other weights.
+    def require(self, key: Key, content_hash: ContentHash, source: Source, catalog: Catalog) -> None:
+        """Raises NotLockedError where `source` has no model whose entry is `key`: another recipe makes other weights.
 
-        content_hash: of the checkpoint, to tell how the file has it.
+        A file of this machine may be whatever is locked. content_hash: of the checkpoint, to tell how the file has it.
         """
-        model = self.by_key(key)
-        if model is not None:
-            return model
-        recipes = " or ".join(_words(model.recipe) for model in self.models if model.sha256 == content_hash)
+        models = self.models if isinstance(source, LocalFile) else self._meant(source, catalog)
+        if any(model.key == key for model in models):
+            return
+        recipes = " or ".join(_words(model.recipe) for model in models if model.sha256 == content_hash)
         told = f"it has it {recipes}" if recipes else f"it has no checkpoint of sha256 {content_hash:.12}"
         raise NotLockedError(
             f"{source}, as it is asked for, is not in the lockfile {self.path}: {told}. Ask for that, or lock what you "
             f"want with `depthhub lock --add {source} -o {self.path.name}` and the same options.",
-            source=source,
+            source=str(source),
             path=self.path,
         )
+
+    def _meant(self, source: Source, catalog: Catalog) -> list[LockedModel]:
+        """The models that were locked as `source`; where none was, those that it may mean."""
+        meant = [model for model in self.models if _means(source, model, catalog)]
+        return [model for model in meant if model.source == lockable(source, catalog)] or meant
 
 
 def _means(source: Source, model: LockedModel, catalog: Catalog) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +19,7 @@ from .loading import ensure_entry
 from .lockfile import LockedModel, Lockfile, lockable
 from .progress import Report
 from .provenance import Provenance
+from .settings import Settings
 from .source import CatalogName, HubFile, LocalFile
 from .steps.find import want
 from .steps.licence import licence_of
@@ -73,8 +76,9 @@ def lock(
     asked = {lockable(request.source, _known(request)): request for request in _requests(sources, **build, **where)}
     made = [_locked(request) for request in asked.values()]
     taken = {(model.source, model.recipe.dtype) for model in made}
-    kept = Lockfile.read(out).models if add else ()  # as it is now: others may have added to it meanwhile
-    return _written(out, [*made, *(model for model in kept if (model.source, model.recipe.dtype) not in taken)])
+    with _turn(out, cache_dir):
+        kept = Lockfile.read(out).models if add else ()  # as it is now: others may have added to it meanwhile
+        return _written(out, [*made, *(model for model in kept if (model.source, model.recipe.dtype) not in taken)])
 
 
 def update(path: str | os.PathLike[str], sources: Collection[str], **where: Any) -> Lockfile:
@@ -92,8 +96,9 @@ def update(path: str | os.PathLike[str], sources: Collection[str], **where: Any)
             path=locked.path,
         )
     made = [_locked(_again(model, where)) for model in locked.models if model.source in chosen]
-    kept = Lockfile.read(locked.path).models  # as it is now: others may have changed it meanwhile
-    return _written(locked.path, [*made, *(model for model in kept if model.source not in chosen)])
+    with _turn(locked.path, where.get("cache_dir")):
+        kept = Lockfile.read(locked.path).models  # as it is now: others may have changed it meanwhile
+        return _written(locked.path, [*made, *(model for model in kept if model.source not in chosen)])
 
 
 def check(path: str | os.PathLike[str], **where: Any) -> tuple[Lockfile, tuple[Stale, ...]]:
@@ -108,6 +113,12 @@ def check(path: str | os.PathLike[str], **where: Any) -> tuple[Lockfile, tuple[S
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
     return Path(path).expanduser().absolute()
+
+
+def _turn(out: Path, cache_dir: str | os.PathLike[str] | None) -> AbstractContextManager[bool]:
+    """One command changes a lockfile after the other, as far as they share a cache: nothing is left beside the file."""
+    name = f"lockfile:{os.path.realpath(out)}"
+    return Settings.resolve(cache_dir=cache_dir).open_store().lock(Key(hashlib.sha256(os.fsencode(name)).hexdigest()))
 
 
 def _written(out: Path, models: Iterable[LockedModel]) -> Lockfile:

@@ -6,6 +6,7 @@ from depthhub_cache.entry import Entry
 from depthhub_cache.identity import Key, make_key
 from depthhub_cache.store import Store
 
+from ..catalog import Catalog
 from ..checkpoint.header import read_header
 from ..checkpoint.recipe import Recipe
 from ..errors import BrokenEntryError, CheckpointError
@@ -37,7 +38,7 @@ def want(located: Located, request: Request) -> Wanted:
     recipe = decide(request, located, located.content_hash)
     key = make_key(located.content_hash, recipe.to_json())
     if request.lock is not None:
-        request.lock.require(key, located.content_hash, located.source)
+        request.lock.require(key, located.content_hash, request.source, Catalog.known(request.settings.catalog))
     return Wanted(located, recipe, key)
 
 
