@@ -16,8 +16,44 @@ DEFAULT_REVISION = "main"
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 """How a file of weights ends, in lower case."""
 
-FURTHER_WEIGHT_SUFFIXES = (".pth.tar", ".pt.tar", ".ckpt.tar", ".pth.zip", ".th", ".pkl", ".pickle", ".weights")
+FURTHER_WEIGHT_SUFFIXES = (".tar", ".pth.zip", ".pt.zip", ".th", ".pkl", ".pickle", ".weights", ".model", ".t7")
 """How one may end, too: where such a file is, another one is not the only one."""
+
+OTHER_SUFFIXES = (
+    *(
+        ".onnx",
+        ".onnx_data",
+        ".data",
+        ".gguf",
+        ".h5",
+        ".hdf5",
+        ".keras",
+        ".msgpack",
+        ".pb",
+        ".tflite",
+        ".engine",
+        ".plan",
+    ),
+    *(
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".gif",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".exr",
+        ".svg",
+        ".heic",
+        ".npy",
+        ".npz",
+        ".ply",
+    ),
+    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".wav", ".mp3", ".glb", ".pdf", ".ipynb", ".parquet", ".arrow", ".csv"),
+    *(".json", ".jsonl", ".txt", ".md", ".html", ".js", ".py", ".yaml", ".yml"),
+)
+"""How files end that are surely none, however large: other programs' models, pictures, data, text."""
 
 _HEX = frozenset("0123456789abcdef")
 _REPO_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"

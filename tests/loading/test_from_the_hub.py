@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -197,7 +199,11 @@ def test_a_repository_alone_is_enough_where_it_holds_one_checkpoint(local_hub: L
 
 
 @pytest.mark.parametrize(
-    "other", ["other.pth", "BEST.PTH", "best:val<0.1.ckpt", "model_best.pth.tar", "best.th", "best.pkl"]
+    "other",
+    [
+        *("other.pth", "BEST.PTH", "best:val<0.1.ckpt", "best:1.pth.tar", "model_best.pth.tar", "best.th", "best.pkl"),
+        *("checkpoint.tar", "model_best", "best.state", "best.pth.bak"),
+    ],
 )
 def test_a_repository_with_several_checkpoints_asks_which(
     local_hub: LocalHub, commit: str, tiny: Path, other: str
@@ -208,22 +214,36 @@ def test_a_repository_with_several_checkpoints_asks_which(
         from_pretrained(REPO, family="v2")
 
 
+@pytest.mark.parametrize(
+    ("other", "bytes_"),
+    [("tiny.onnx", 9_000_000), ("video.mp4", 9_000_000), ("LICENSE", 1000), ("checksums", 2_000_000)],
+)
+def test_what_is_another_thing_or_small_is_no_second_checkpoint(
+    local_hub: LocalHub, commit: str, tmp_path: Path, other: str, bytes_: int
+) -> None:
+    (tmp_path / "other").write_bytes(bytes(bytes_))
+    local_hub.add_file(REPO, other, tmp_path / "other")
+    assert from_pretrained(REPO, family="v2").provenance.filename == FILE
+
+
 def test_a_mistyped_file_gets_a_suggestion(local_hub: LocalHub, commit: str) -> None:
     with pytest.raises(NotFoundError, match=r"Did you mean weights/tiny.pth") as caught:
         from_pretrained(f"{REPO}/weights/tyni.pth", family="v2")
     assert caught.value.suggestions == (FILE,)
 
 
+@pytest.mark.parametrize("source", [SOURCE, f"spaces/{SOURCE}"])
 def test_a_path_that_could_be_a_hub_file_too_asks_which(
-    local_hub: LocalHub, commit: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local_hub: LocalHub, commit: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    (tmp_path / SOURCE).parent.mkdir(parents=True)
-    (tmp_path / SOURCE).write_bytes(tiny.read_bytes())
+    local_hub.add_file(REPO, FILE, tiny, repo_type="space")
+    (tmp_path / source).parent.mkdir(parents=True)
+    (tmp_path / source).write_bytes(tiny.read_bytes())
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SourceError, match=r"\./owner/repo/weights/tiny.pth .*hf://"):
-        from_pretrained(SOURCE, family="v2")
-    assert from_pretrained(f"./{SOURCE}", family="v2").provenance.repo_id is None
-    assert from_pretrained(f"hf://{SOURCE}", family="v2")
+    with pytest.raises(SourceError, match=rf"\./{source} .*hf://{source}"):
+        from_pretrained(source, family="v2")
+    assert from_pretrained(f"./{source}", family="v2").provenance.repo_id is None
+    assert from_pretrained(f"hf://{source}", family="v2")
 
 
 def test_offline_without_the_entry_says_what_to_do(local_hub: LocalHub, commit: str, pinned: str) -> None:
@@ -288,6 +308,20 @@ def test_the_original_goes_unless_it_is_to_be_kept(
     local_hub.clear_log()
     prewarm([pinned], dtype="bfloat16")  # made from the kept original
     assert local_hub.requests == []
+
+
+def test_an_original_that_is_used_is_not_collected_for_its_age(
+    local_hub: LocalHub, pinned: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    prewarm([pinned])
+    a_year_ago = time.time() - 365 * 86400
+    for path in cache.rglob("*"):
+        os.utime(path, (a_year_ago, a_year_ago), follow_symlinks=False)
+    local_hub.close()
+    monkeypatch.setenv("DEPTHHUB_MAX_AGE", "30d")
+    for dtype in ("float16", "bfloat16"):
+        prewarm([pinned], dtype=dtype)
 
 
 def test_an_original_is_kept_though_it_cannot_be_converted(

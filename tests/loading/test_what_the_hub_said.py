@@ -264,23 +264,6 @@ def test_without_a_network_a_refresh_is_said_to_be_none(
     assert "without a network nobody is asked again; what is known here is taken" in caplog.text
 
 
-def test_offline_the_clients_cache_takes_the_place_of_a_damaged_answer_with_a_warning(
-    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    from huggingface_hub import hf_hub_download
-
-    local_hub.add_file("o/r", "t.pth", tiny)
-    hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint)
-    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
-    prewarm(["o/r/t.pth"], family="v2")
-    [name] = [name for name, _ in Store(cache).refs() if name.endswith("t.pth@main")]
-    ref_path(cache / "v1/refs", name).write_bytes(b"{")
-    for _ in range(2):
-        caplog.clear()
-        prewarm(["o/r/t.pth"], family="v2", offline=True)
-        assert "what the Hub said of it is damaged or hidden; what its client has may be older" in caplog.text
-
-
 def test_offline_what_the_clients_cache_has_now_comes_before_what_it_had(
     local_hub: LocalHub, tmp_path: Path, hub_environment: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

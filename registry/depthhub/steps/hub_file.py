@@ -12,7 +12,7 @@ from depthhub_cache.store import Store
 
 from ..catalog import CatalogEntry
 from ..errors import NotFoundError, OfflineError, SourceError
-from ..hub_names import DEFAULT_REVISION, FURTHER_WEIGHT_SUFFIXES, WEIGHT_SUFFIXES
+from ..hub_names import DEFAULT_REVISION, FURTHER_WEIGHT_SUFFIXES, OTHER_SUFFIXES, WEIGHT_SUFFIXES
 from ..progress import Progress
 from ..source import HubFile
 from .located import HubCheckpoint
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ..hub import Listing, RemoteFile
 
 log = logging.getLogger("depthhub")
+
+_FRACTION = 3
+"""A file of a third of a checkpoint's size may be one, too: the same in float16 is half of it."""
 
 
 def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> HubCheckpoint:
@@ -41,7 +44,11 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
     earlier = Earlier(wanted, entry, request, store)
     request.report(Progress(str(request.source), "resolving"))
     listing = _list(wanted, entry, request)
-    remote = _choose(listing, wanted, revision_of(wanted, entry, request))
+    try:
+        remote = _choose(listing, wanted, revision_of(wanted, entry, request))
+    except (NotFoundError, SourceError):
+        earlier.is_over(listing.commit)
+        raise
     known = entry or known_to_the_catalog(wanted, remote.filename, request)
     _confirm_hint(known, wanted, remote)
     located = _located(listing, remote, known, request, ref)
@@ -134,8 +141,8 @@ def _choose(listing: Listing, wanted: HubFile, revision: str) -> RemoteFile:
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise NotFoundError(f"{where} has no file {wanted.filename}.{hint}", source=str(wanted), suggestions=near)
     weights = [file for file in listing.files if _is_of_weights(file.filename)]
-    beside = [name for name in listing.unusable if _is_of_weights(name)]
-    further = [file for file in listing.files if file.filename.lower().endswith(FURTHER_WEIGHT_SUFFIXES)]
+    beside = [name for name in listing.unusable if name.lower().endswith(WEIGHT_SUFFIXES + FURTHER_WEIGHT_SUFFIXES)]
+    further = [file for file in listing.files if file not in weights and _may_be_weights(file, weights)]
     ports = [file for file in weights if file.filename == "model.safetensors"]
     if ports or (len(weights) == 1 and not beside and not further):
         return (ports or weights)[0]
@@ -151,6 +158,14 @@ def _choose(listing: Listing, wanted: HubFile, revision: str) -> RemoteFile:
 
 def _is_of_weights(name: str) -> bool:
     return name.lower().endswith(WEIGHT_SUFFIXES)
+
+
+def _may_be_weights(file: RemoteFile, weights: list[RemoteFile]) -> bool:
+    """By its name, or by its size: a checkpoint may be called anything, and half of the numbers may be left out."""
+    name = file.filename.lower()
+    least = min((one.size for one in weights if one.size), default=None)
+    is_as_large = least is not None and (file.size or 0) * _FRACTION >= least
+    return name.endswith(FURTHER_WEIGHT_SUFFIXES) or (is_as_large and not name.endswith(OTHER_SUFFIXES))
 
 
 def _confirm_hint(entry: CatalogEntry | None, wanted: HubFile, remote: RemoteFile) -> None:

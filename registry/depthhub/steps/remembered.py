@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -85,12 +85,14 @@ def _of_its_commit(answer: dict[str, Any], wanted: HubFile) -> dict[str, Any]:
 class Earlier:
     """What was remembered of a file, and of its repository, when a question was begun.
 
-    An answer that somebody else was given meanwhile is not written over.
+    An answer that somebody else was given meanwhile is not written over; one that just came here meanwhile, and was
+    given before, is.
     """
 
     def __init__(self, wanted: HubFile, entry: CatalogEntry | None, request: Request, store: Store) -> None:
         self._name: Callable[[str | None], str] = lambda file: ref_name(wanted._replace(filename=file), entry, request)
-        self._store = store
+        self._store, self._began = store, iso(datetime.now(timezone.utc))
+        self._source, self._filename = str(request.source), wanted.filename
         names = (self._name(None), self._name(wanted.filename))
         self._answers: dict[str, Mapping[str, Any] | None] = {name: store.recall(name) for name in names}
         if wanted.filename is None:  # which file it means the Hub has yet to say
@@ -98,8 +100,9 @@ class Earlier:
             self._answers |= {name: answer for name, answer in store.refs() if name.startswith(of)}
 
     def stands(self, name: str) -> bool:
-        """Whether what is remembered under `name` is what was."""
-        return self._store.recall(name) in (None, self._answers.get(name))
+        """Whether what is remembered under `name` is what was, or is older than the question."""
+        now = self._store.recall(name)
+        return now in (None, self._answers.get(name)) or str((now or {}).get("remembered_at", "")) < self._began
 
     def give_way(self, located: HubCheckpoint, means_it: bool) -> None:
         """Remember the answer by each name of the file: its own, and its repository's where that meant it or means it.
@@ -113,7 +116,15 @@ class Earlier:
         if located.ref == whole or (meant_it and means_it and self.stands(whole)):
             remember(located._replace(ref=whole), self._store)
         elif meant_it and self.stands(whole):
-            forget(located._replace(ref=whole), self._store)
+            _forget(whole, located.commit, self._source, self._store)
+
+    def is_over(self, commit: str) -> None:
+        """At `commit` the Hub has no such file, or several that may be meant: no answer of another commit stays."""
+        whole, named = self._name(None), self._name(self._filename)
+        meant_it = (self._answers[whole] or {}).get("filename") == self._filename
+        for ref in {named, whole} if meant_it else {named}:
+            if self.stands(ref):
+                _forget(ref, commit, self._source, self._store)
 
 
 def remember(located: HubCheckpoint, store: Store) -> None:
@@ -124,18 +135,18 @@ def remember(located: HubCheckpoint, store: Store) -> None:
         store.remember(located.ref, located.to_ref())
     except (CacheNotWritableError, ValueError) as error:  # or it is too long: a question next time, nothing more
         log.debug("the answer for %s is not remembered: %s", located.source, error)
-        forget(located, store)
+        _forget(located.ref, located.commit, located.source, store)
 
 
-def forget(located: HubCheckpoint, store: Store) -> None:
-    """Under its name no answer of another commit stays: an older one must not outlive one that cannot be written."""
-    known = store.recall(located.ref or "")
-    if not known or known.get("commit") == located.commit:
+def _forget(ref: str, commit: str, source: str, store: Store) -> None:
+    """Under this name no answer of another commit stays: an older one must not outlive one that cannot be written."""
+    known = store.recall(ref)
+    if not known or known.get("commit") == commit:
         return
     try:
-        store.forget(located.ref or "")
+        store.forget(ref)
     except CacheError as error:
-        log.warning("%s: what was remembered before stays, and is taken next time: %s", located.source, error)
+        log.warning("%s: what was remembered before stays, and is taken next time: %s", source, error)
 
 
 def remember_learned(located: HubCheckpoint, content_hash: ContentHash, store: Store) -> None:

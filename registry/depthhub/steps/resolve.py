@@ -86,8 +86,9 @@ def _hub_file(entry: CatalogEntry, revision: str | None) -> HubFile:
 
 def _refuse_ambiguous_path(wanted: HubFile, request: Request) -> None:
     """`a/b/c.pth` is a Hub file by the grammar; where such a file lies here too, the user has to say which."""
-    text = f"{wanted.repo_id}/{wanted.filename}" if wanted.filename else wanted.repo_id
-    if wanted.repo_type == "model" and not request.explicit_hub and Path(text).exists():
+    kind = "spaces/" if wanted.repo_type == "space" else ""
+    text = kind + (f"{wanted.repo_id}/{wanted.filename}" if wanted.filename else wanted.repo_id)
+    if not request.explicit_hub and Path(text).exists():
         raise SourceError(
             f"{text} is a Hub file, but a local path of that name exists too. "
             f"Write ./{text} for the file here, or hf://{text} for the Hub.",

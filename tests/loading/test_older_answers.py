@@ -1,0 +1,133 @@
+"""An answer of the Hub that is older than what came since never takes its place, whatever way it comes here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from depthhub import DepthHubError, prewarm, resolve
+from depthhub.bundles import export_entries, import_entries
+from depthhub.testing import Fault, LocalHub, make_checkpoint
+from depthhub_cache.refs import ref_path
+from depthhub_cache.store import Store
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+SOURCE = "o/r/t.pth"
+
+
+@pytest.fixture
+def older(local_hub: LocalHub, tiny: Path, tmp_path: Path) -> Path:
+    """A bundle of another machine, with the Hub's answer of yesterday; since then the branch has moved."""
+    local_hub.add_file("o/r", "t.pth", tiny)
+    elsewhere = Store(tmp_path / "elsewhere")
+    (made,) = prewarm([SOURCE], family="v2", cache_dir=elsewhere.root)
+    for name, answer in list(elsewhere.refs()):
+        elsewhere.remember(name, {**answer, "remembered_at": "2020-01-01T00:00:00+00:00"})
+    export_entries(elsewhere, [made.key], tmp_path / "older.tar")
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    return tmp_path / "older.tar"
+
+
+def _damage(store: Store) -> None:
+    [name] = [name for name, _ in store.refs()]
+    ref_path(store.root / "v1/refs", name).write_bytes(b"{")
+
+
+def _set_aside(store: Store) -> None:
+    for path, problem in list(store.broken_refs()):
+        store.quarantine(path, problem)
+
+
+@pytest.mark.parametrize("asked", ["o/r", SOURCE])
+@pytest.mark.parametrize("now", ["two checkpoints", "another checkpoint", "no checkpoint"])
+def test_what_the_hub_has_no_longer_is_not_what_it_was(
+    local_hub: LocalHub, tiny: Path, cache: Path, asked: str, now: str
+) -> None:
+    """A refresh that ends with the Hub's own no does not leave the older commit to whoever calls next."""
+    local_hub.add_file("o/r", "t.pth", tiny)
+    for source in ("o/r", SOURCE):
+        resolve(source)
+    local_hub.add_file("o/r", "other.pth", tiny)
+    if now != "two checkpoints":
+        local_hub.remove_file("o/r", "t.pth")
+    if now == "no checkpoint":
+        local_hub.remove_file("o/r", "other.pth")
+    told = _said(asked, refresh=True)
+    assert _said(asked) == told
+    if asked == SOURCE:
+        assert _said("o/r") == _said("o/r", refresh=True), "it meant that file"
+
+
+def _said(source: str, **options: bool) -> str:
+    """The commit and file, or the error."""
+    try:
+        found = resolve(source, **options)
+    except DepthHubError as error:
+        return str(error)
+    return f"{found.commit} {found.filename}"
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+def test_a_bundle_that_is_imported_during_a_question_is_no_later_answer(
+    local_hub: LocalHub, older: Path, cache: Path, refresh: bool
+) -> None:
+    local_hub.inject(Fault.stall(1.5), path="api/models")
+    before = len(local_hub.requests)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(resolve, SOURCE, refresh=refresh)
+        while not any("api/models" in request.path for request in local_hub.requests[before:]):
+            time.sleep(0.01)
+        assert len(import_entries(Store(cache), older).refs) == 1, "it came before the Hub's answer"
+        told = asking.result().commit
+    local_hub.close()
+    assert resolve(SOURCE).commit == told
+
+
+@pytest.mark.parametrize("then", [[], [_set_aside]])
+def test_a_bundle_does_not_take_the_place_of_an_answer_that_is_lost(
+    local_hub: LocalHub, older: Path, cache: Path, then: list[Callable[[Store], None]]
+) -> None:
+    told, store = resolve(SOURCE).commit, Store(cache)
+    for step in (_damage, *then):
+        step(store)
+    assert import_entries(store, older).refs == ()
+    assert resolve(SOURCE).commit == told
+    local_hub.close()
+    assert resolve(SOURCE).commit == told
+
+
+def test_whoever_clears_the_quarantine_takes_a_bundles_answer_again(older: Path, cache: Path) -> None:
+    store = Store(cache)
+    resolve(SOURCE)
+    for step in (_damage, _set_aside):
+        step(store)
+    store.clear_quarantine()
+    assert len(import_entries(store, older).refs) == 1
+
+
+@pytest.mark.parametrize("then", [[], [_set_aside]])
+def test_offline_the_clients_cache_takes_the_place_of_a_lost_answer_with_a_warning(
+    local_hub: LocalHub,
+    tiny: Path,
+    cache: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    then: list[Callable[[Store], None]],
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    local_hub.add_file("o/r", "t.pth", tiny)
+    hf_hub_download("o/r", "t.pth", endpoint=local_hub.endpoint)
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    prewarm([SOURCE], family="v2")
+    for step in (_damage, *then):
+        step(Store(cache))
+    for _ in range(2):
+        caplog.clear()
+        prewarm([SOURCE], family="v2", offline=True)
+        assert "what the Hub said of it is damaged or hidden; what its client has may be older" in caplog.text
