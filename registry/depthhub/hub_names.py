@@ -20,40 +20,13 @@ FURTHER_WEIGHT_SUFFIXES = (".tar", ".pth.zip", ".pt.zip", ".th", ".pkl", ".pickl
 """How one may end, too: where such a file is, another one is not the only one."""
 
 OTHER_SUFFIXES = (
-    *(
-        ".onnx",
-        ".onnx_data",
-        ".data",
-        ".gguf",
-        ".h5",
-        ".hdf5",
-        ".keras",
-        ".msgpack",
-        ".pb",
-        ".tflite",
-        ".engine",
-        ".plan",
-    ),
-    *(
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".gif",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".bmp",
-        ".exr",
-        ".svg",
-        ".heic",
-        ".npy",
-        ".npz",
-        ".ply",
-    ),
-    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".wav", ".mp3", ".glb", ".pdf", ".ipynb", ".parquet", ".arrow", ".csv"),
-    *(".json", ".jsonl", ".txt", ".md", ".html", ".js", ".py", ".yaml", ".yml"),
+    *(".onnx", ".onnx_data", ".gguf", ".h5", ".hdf5", ".keras", ".msgpack", ".pb", ".tflite", ".engine"),  # of others
+    *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".svg", ".heic", ".pdf"),  # pictures
+    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".wav", ".mp3", ".glb", ".ply"),  # films, sounds, scenes
+    *(".npy", ".npz", ".parquet", ".arrow", ".csv", ".json", ".jsonl"),  # data
+    *(".txt", ".md", ".html", ".js", ".py", ".ipynb", ".yaml", ".yml"),  # text
 )
-"""How files end that are surely none, however large: other programs' models, pictures, data, text."""
+"""How files end that are surely none, however large."""
 
 _HEX = frozenset("0123456789abcdef")
 _REPO_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
