@@ -321,10 +321,11 @@ class Store:
             staging.place(target.name, target)
 
     def forget(self, name: str) -> None:
-        """Remember nothing under `name`; what a tier below remembers is covered by an empty answer."""
-        disk.remove_file(ref_path(self._own.folder("refs"), name))
-        if self.recall(name):
+        """Remember nothing under `name`; what a tier below remembers is covered by an empty answer, in one step."""
+        if any(self._may_know(tier, name) for tier in self.tiers[1:]):
             self.remember(name, {})
+        else:
+            disk.remove_file(ref_path(self._own.folder("refs"), name))
 
     def refs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Every remembered name with its data, as `recall` gives it."""

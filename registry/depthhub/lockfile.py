@@ -116,11 +116,10 @@ class Lockfile(NamedTuple):
                 path=self.path,
             )
         meant = [model for model in meant if model.recipe.dtype == dtype] or meant
-        files = {(model.commit, model.filename): f"{model.repo_id}/{model.filename}" for model in meant}
-        if len(files) > 1:
+        if len({(model.commit, model.filename, model.recipe.build) for model in meant}) > 1:
             raise NotLockedError(
-                f"{source} may mean several files of the lockfile {self.path}: {', '.join(sorted(files.values()))}. "
-                "Ask for one of them.",
+                f"{source} may mean several models of the lockfile {self.path}: "
+                f"{', '.join(sorted({model.source for model in meant}))}. Ask for one of them.",
                 source=str(source),
                 path=self.path,
             )

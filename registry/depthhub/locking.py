@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ from .errors import FamilyError, IntegrityError, NotFoundError, NotLockedError, 
 from .hub_names import is_commit
 from .loading import ensure_entry
 from .lockfile import LockedModel, Lockfile, lockable
+from .prewarming import lease_what_is_there
 from .progress import Report
 from .provenance import Provenance
 from .settings import Settings
@@ -74,7 +75,7 @@ def lock(
     build: dict[str, Any] = {"dtype": dtype, "family": family, "max_depth": max_depth}
     where: dict[str, Any] = {"cache_dir": cache_dir, "token": token, "offline": offline, "progress": progress}
     asked = {lockable(request.source, _known(request)): request for request in _requests(sources, **build, **where)}
-    made = [_locked(request) for request in asked.values()]
+    made = _locked(list(asked.values()))
     taken = {(model.source, model.recipe.dtype) for model in made}
     with _turn(out, cache_dir):
         kept = Lockfile.read(out).models if add else ()  # as it is now: others may have added to it meanwhile
@@ -95,7 +96,7 @@ def update(path: str | os.PathLike[str], sources: Collection[str], **where: Any)
             source=min(missing),
             path=locked.path,
         )
-    made = [_locked(_again(model, where)) for model in locked.models if model.source in chosen]
+    made = _locked([_again(model, where) for model in locked.models if model.source in chosen])
     with _turn(locked.path, where.get("cache_dir")):
         kept = Lockfile.read(locked.path).models  # as it is now: others may have changed it meanwhile
         return _written(locked.path, [*made, *(model for model in kept if model.source not in chosen)])
@@ -104,10 +105,11 @@ def update(path: str | os.PathLike[str], sources: Collection[str], **where: Any)
 def check(path: str | os.PathLike[str], **where: Any) -> tuple[Lockfile, tuple[Stale, ...]]:
     """The lockfile `path`, and what of it is no longer so.
 
-    Downloads no weights. where: as for `update`. Raises what `resolve` raises, but for what is gone: that is stale.
+    Downloads no weights, and leaves what is remembered as it is. where: as for `update`. Raises what `resolve` raises,
+    but for what is gone: that is stale.
     """
     locked = Lockfile.read(_absolute(path))
-    requests = [(model, _again(model, where)) for model in locked.models]
+    requests = [(model, _again(model, where)._replace(remembers=False)) for model in locked.models]
     return locked, tuple(stale for model, request in requests for stale in _stale(model, request))
 
 
@@ -194,11 +196,18 @@ def _known(request: Request) -> Catalog:
     return Catalog.known(request.settings.catalog)
 
 
-def _locked(request: Request) -> LockedModel:
+def _locked(requests: Sequence[Request]) -> list[LockedModel]:
+    """Each made in the cache, and there until all are: a standing budget takes none away for another."""
+    with ExitStack() as leases:
+        lease_what_is_there(requests, leases)
+        return [_made(request, leases) for request in requests]
+
+
+def _made(request: Request, leases: ExitStack) -> LockedModel:
     store = request.settings.open_store()
     entry, located, lease, _ = ensure_entry(request, store)
-    with lease:
-        made = Provenance.of(entry)
+    leases.enter_context(lease)
+    made = Provenance.of(entry)
     return LockedModel(
         source=lockable(request.source, _known(request)),
         family=request.family,

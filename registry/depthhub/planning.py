@@ -39,8 +39,9 @@ class Planned(NamedTuple):
 def plan(request: Request) -> Planned:
     """Where the weights of `request` would come from. Asks the Hub, as `resolve` does, for what nobody remembers.
 
-    Raises what `prewarm` raises before it fetches anything.
+    What it says is remembered no longer than this call. Raises what `prewarm` raises before it fetches anything.
     """
+    request = request._replace(remembers=False)
     store = request.settings.open_store()
     located = locate_checkpoint(request, store)
     wanted = want(located, request)

@@ -278,7 +278,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.forget(name)
         self.model.refs.pop(name, None)
         self.model.broken_refs.discard(name)
-        if self.model.recalled(name):
+        if name in self.model.lower_refs:
             self.model.refs[name] = {}
 
     @rule(name=NAMES, at=st.integers(0, 60))

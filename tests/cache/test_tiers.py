@@ -16,6 +16,7 @@ import pytest
 
 from depthhub import SettingsError
 from depthhub.settings import Settings
+from depthhub_cache import disk
 from depthhub_cache.collection import Budget
 from depthhub_cache.errors import BrokenEntryError, CacheError, CacheNotWritableError
 from depthhub_cache.refs import ref_path
@@ -90,6 +91,23 @@ def test_all_of_them_are_listed_each_once(three: Store) -> None:
     }
     three.remember("vitb", {"of": "own"})
     assert dict(three.refs()) == {"vits": {"of": "one"}, "vitb": {"of": "own"}, "vitl": {"of": "two"}}
+
+
+def test_an_answer_is_forgotten_in_one_step_or_stays(three: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never is the one of a tier below seen in its place."""
+    three.remember("vits", {"of": "own"})
+
+    def full(*_: object) -> None:
+        assert three.recall("vits") == {"of": "own"}
+        raise CacheNotWritableError("no room", path=three.root)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "put", full)
+        with pytest.raises(CacheNotWritableError):
+            three.forget("vits")
+    assert three.recall("vits") == {"of": "own"}
+    three.forget("vits")
+    assert not three.recall("vits")
 
 
 def test_refs_and_kept_originals_come_from_below_too(three: Store) -> None:

@@ -11,7 +11,10 @@ import pytest
 
 from depthhub import NotLockedError, from_pretrained, lock, locking
 from depthhub.lockfile import Lockfile
+from depthhub.planning import plan
+from depthhub.steps.request import Request
 from depthhub.testing import LocalHub, make_checkpoint
+from depthhub_cache.store import Store
 
 from ..catalogs import checkpoint, write_catalog
 
@@ -67,3 +70,46 @@ def test_a_source_is_not_what_another_source_of_the_same_file_is_locked_as(
         from_pretrained("o/r/w.pth", lockfile=file)
     assert from_pretrained("mine", lockfile=file).config.max_depth == 20
     assert from_pretrained(tiny, family="v2-metric", max_depth=20, lockfile=file).config.max_depth == 20
+
+
+def test_whoever_may_mean_two_locked_builds_of_a_file_has_to_say_which(
+    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "depthhub.lock"
+    commit = local_hub.add_file("o/r", "w.pth", tiny)
+    for branch in ("indoor", "outdoor"):
+        local_hub.point("o/r", branch, commit)
+    lock(["o/r/w.pth@outdoor"], file, family="v2-metric", max_depth=80)
+    assert from_pretrained(f"o/r/w.pth@{commit}", lockfile=file).config.max_depth == 80
+    lock(["o/r/w.pth@indoor"], file, add=True, family="v2-metric", max_depth=20)
+    with pytest.raises(NotLockedError, match=r"several models .*: hf://o/r@indoor/w.pth, hf://o/r@outdoor/w.pth\. Ask"):
+        from_pretrained(f"o/r/w.pth@{commit}", lockfile=file)
+    assert from_pretrained("o/r/w.pth@outdoor", lockfile=file).config.max_depth == 80
+
+
+@pytest.mark.parametrize("look", ["lock --check", "pull --dry-run --refresh"])
+def test_whoever_only_looks_changes_nothing_for_others(
+    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, look: str
+) -> None:
+    file = tmp_path / "depthhub.lock"
+    local_hub.add_file("o/r", "w.pth", tiny)
+    (locked,) = lock(["o/r/w.pth"], file, family="v2").models
+    moved = local_hub.add_file("o/r", "w.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    if look == "lock --check":
+        assert {stale.now for stale in locking.check(file)[1]} >= {moved}
+    else:
+        assert plan(Request.parse("o/r/w.pth", family="v2", refresh=True)).origin == "hub"
+    local_hub.close()
+    assert from_pretrained("o/r/w.pth", family="v2").provenance.commit == locked.commit
+
+
+def test_a_standing_budget_takes_none_of_what_is_locked_at_once(
+    local_hub: LocalHub, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, sources = tmp_path / "depthhub.lock", [f"me/{name}/w.pth" for name in "abc"]
+    for seed, source in enumerate(sources):
+        weights = make_checkpoint(tmp_path / f"{seed}.pth", encoder="tiny", seed=seed)
+        local_hub.add_file(source.removesuffix("/w.pth"), "w.pth", weights)
+    monkeypatch.setenv("DEPTHHUB_MAX_SIZE", "1000")
+    locked = lock(sources, file, family="v2")
+    assert {entry.key for entry in Store(cache).entries()} == {model.key for model in locked.models}

@@ -15,6 +15,8 @@ from depthhub.testing import Fault, LocalHub, make_checkpoint
 from depthhub_cache.refs import ref_path
 from depthhub_cache.store import Store
 
+from ..catalogs import checkpoint, write_catalog
+
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 SOURCE = "o/r/t.pth"
@@ -131,3 +133,30 @@ def test_offline_the_clients_cache_takes_the_place_of_a_lost_answer_with_a_warni
         caplog.clear()
         prewarm([SOURCE], family="v2", offline=True)
         assert "what the Hub said of it is damaged or hidden; what its client has may be older" in caplog.text
+
+
+def test_what_was_not_asked_is_asked_of_the_commit_that_was_named(
+    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A catalog knows how to build it; who comes without that catalog needs the config.json, and no other weights."""
+    mine = checkpoint("mine", repo_id="o/r", filename="t.pth")
+    first = local_hub.add_file("o/r", "t.pth", tiny)
+    with monkeypatch.context() as with_catalog:
+        with_catalog.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
+        resolve("mine")
+    local_hub.add_file("o/r", "t.pth", make_checkpoint(tmp_path / "new.pth", encoder="tiny", seed=1))
+    assert resolve(SOURCE, family="v2").commit == first
+    local_hub.close()
+    assert resolve(SOURCE, family="v2").commit == first
+
+
+def test_where_that_commit_is_gone_the_branch_is_asked_with_a_warning(
+    local_hub: LocalHub, tiny: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = local_hub.add_file("o/r", "t.pth", tiny)
+    resolve(SOURCE)
+    [(name, answer)] = Store(cache).refs()
+    asked_for_less = {fact: value for fact, value in answer.items() if fact != "config"}
+    Store(cache).remember(name, {**asked_for_less, "commit": "1" * 40})
+    assert resolve(SOURCE).commit == now
+    assert "what was remembered of it is gone, and is asked for anew" in caplog.text

@@ -214,3 +214,18 @@ def test_a_process_that_ends_with_an_error_does_not_wait_for_what_is_left(
     done = subprocess.run([sys.executable, "-c", code, *sources], check=False, timeout=60)
     assert done.returncode == 7
     assert time.monotonic() - began < 15
+
+
+def test_what_is_there_is_not_collected_before_its_turn(
+    sources: list[str], checkpoints: list[Path], local_hub: LocalHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standing budget has room for two; what is asked for last is the longest unused."""
+    (there,) = prewarm(sources[:1], family="v2")
+    others = checkpoints[1 : SIDE_BY_SIDE + 2]
+    assert len(others) > SIDE_BY_SIDE
+    local_hub.close()
+    monkeypatch.setenv("DEPTHHUB_MAX_SIZE", str(2 * there.size + 1000))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    made = prewarm([*others, *sources[:1]], family="v2")
+    assert made[-1].cached
+    assert made[-1].path == there.path

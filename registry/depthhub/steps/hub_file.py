@@ -16,7 +16,7 @@ from ..hub_names import DEFAULT_REVISION, FURTHER_WEIGHT_SUFFIXES, OTHER_SUFFIXE
 from ..progress import Progress
 from ..source import HubFile
 from .located import HubCheckpoint
-from .remembered import Earlier, iso, known_to_the_catalog, recall, ref_name, revision_of
+from .remembered import Earlier, iso, known_to_the_catalog, recall, ref_name, remember, revision_of
 from .request import Request
 from .stated import CONFIG, LIMIT, Stated, stated_in, unread
 
@@ -43,17 +43,22 @@ def ask_once(wanted: HubFile, entry: CatalogEntry | None, request: Request, stor
         raise OfflineError(f"{request.source}: only the Hub can tell what it is now.", source=str(request.source))
     earlier = Earlier(wanted, entry, request, store)
     request.report(Progress(str(request.source), "resolving"))
+    if remembered is not None and (located := _completed(remembered, request)):
+        if request.remembers and earlier.stands(ref):
+            remember(located, store)
+        return located
     listing = _list(wanted, entry, request)
     try:
         remote = _choose(listing, wanted, revision_of(wanted, entry, request))
     except (NotFoundError, SourceError):
-        earlier.is_over(listing.commit)
+        if request.remembers:
+            earlier.is_over(listing.commit)
         raise
     known = entry or known_to_the_catalog(wanted, remote.filename, request)
     _confirm_hint(known, wanted, remote)
     located = _located(listing, remote, known, request, ref)
     log.info("the Hub names commit %.12s, sha256 %.12s", located.commit, located.content_hash or "not told")
-    if earlier.stands(ref):
+    if request.remembers and earlier.stands(ref):
         means_it = _is_all_there_is(listing, located.filename, wanted, revision_of(wanted, entry, request))
         earlier.give_way(located, means_it)
     return located
@@ -74,8 +79,29 @@ def _suffices(remembered: HubCheckpoint, request: Request) -> bool:
     return (remembered.config_asked or is_known) and (remembered.card_asked or not needs_card)
 
 
+def _completed(remembered: HubCheckpoint, request: Request) -> HubCheckpoint | None:
+    """What was not asked then, of the commit that was named then: nobody asks whether that has changed.
+
+    None where the commit is gone.
+    """
+    from .. import hub
+
+    where = HubFile(remembered.repo_id, remembered.filename, remembered.commit, remembered.repo_type)
+    try:
+        listing = hub.list_files(
+            where.repo_id, repo_type=where.repo_type, revision=remembered.commit, settings=request.settings
+        )
+        remote = _choose(listing, where, remembered.commit)
+    except NotFoundError as error:
+        log.warning("%s: what was remembered of it is gone, and is asked for anew: %s", request.source, error)
+        return None
+    located = _located(listing, remote, remembered.entry, request, remembered.ref)
+    known = located.content_hash or remembered.content_hash  # a download may have told what the Hub does not
+    return located._replace(content_hash=known, remembered_at=remembered.remembered_at)
+
+
 def _located(
-    listing: Listing, remote: RemoteFile, entry: CatalogEntry | None, request: Request, ref: str
+    listing: Listing, remote: RemoteFile, entry: CatalogEntry | None, request: Request, ref: str | None
 ) -> HubCheckpoint:
     """What the Hub says of the file, and of the config.json beside it."""
     return HubCheckpoint(

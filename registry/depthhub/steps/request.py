@@ -32,6 +32,7 @@ class Request(NamedTuple):
     dtype: Dtype | None
     refresh: bool
     asks: bool  # else what the Hub would say now counts for nothing: what it said once does
+    remembers: bool  # else what the Hub says now is for this call alone
     verify: bool
     settings: Settings
     lock: Lockfile | None
@@ -76,6 +77,7 @@ class Request(NamedTuple):
             dtype=_dtype(dtype),
             refresh=refresh,
             asks=asks,
+            remembers=True,
             verify=verify,
             settings=settings,
             lock=_read_lock(settings.lockfile) if locked and settings.lockfile is not None else None,
