@@ -482,6 +482,15 @@ def test_a_sealed_lie_is_found_out_and_the_hub_is_asked(
     assert hub.requests == []
 
 
+def test_a_record_that_promises_more_bytes_than_there_is_room_for_stops_nobody(
+    filled: Entry, shelf: Path, hub: LocalHub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    promise = Record(*filled.record._replace(weights_size=10**16))
+    (shelf / f"{filled.key}.json").write_bytes(promise.to_bytes())
+    assert warmed(tmp_path / "machine").weights.read_bytes() == filled.weights.read_bytes()
+    assert "10,000,000,000,000,000 bytes are needed" in caplog.text
+
+
 @pytest.mark.parametrize("spoil", ["weights", "record", "of another key"])
 def test_a_bit_that_flipped_there_is_never_seen_here(
     spoil: str, filled: Entry, shelf: Path, hub: LocalHub, tmp_path: Path

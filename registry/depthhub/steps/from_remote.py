@@ -16,7 +16,15 @@ from depthhub_cache.store import Store
 
 from ..checkpoint.header import read_header
 from ..checkpoint.recipe import Recipe
-from ..errors import CheckpointError, IntegrityError, NotFoundError, RemoteError, RemoteSetupError, SettingsError
+from ..errors import (
+    CheckpointError,
+    IntegrityError,
+    NoSpaceError,
+    NotFoundError,
+    RemoteError,
+    RemoteSetupError,
+    SettingsError,
+)
 from ..progress import Progress
 from ..provenance import require_facts
 from ..settings import Settings
@@ -49,7 +57,7 @@ def from_remote(wanted: Wanted, request: Request, store: Store) -> tuple[Entry, 
             )
         except RemoteSetupError:
             raise
-        except (RemoteError, IntegrityError) as error:
+        except (RemoteError, IntegrityError, NoSpaceError) as error:  # how much room it needs, the store alone says
             if not request.settings.hub_fallback:
                 raise
             log.warning("%s: %s The Hub is asked.", wanted.located.source, error)
