@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from depthhub.model.dpt import DPT
 from depthhub.testing import reference_image
 
+from ..catalogs import write_catalog
 from ..conftest import GOLDEN
 
 Python = Callable[..., subprocess.CompletedProcess[str]]
@@ -51,3 +52,13 @@ def golden_difference(model: DPT, name: str) -> float:
 def nobody_waits_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system does not tell who writes (not Linux), a file is a minute old before its hash is remembered."""
     monkeypatch.setattr("depthhub.steps.local_file._SLOW_SECONDS", 2.0)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`catalog({...})`: a catalog of one's own with these checkpoints, in force."""
+
+    def use(*checkpoints: dict[str, object]) -> None:
+        monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", *checkpoints)))
+
+    return use
