@@ -11,6 +11,7 @@ import pytest
 
 from depthhub import DepthHubError, prewarm, resolve
 from depthhub.bundles import export_entries, import_entries
+from depthhub.progress import Progress
 from depthhub.testing import Fault, LocalHub, make_checkpoint
 from depthhub_cache.refs import ref_path
 from depthhub_cache.store import Store
@@ -160,3 +161,20 @@ def test_where_that_commit_is_gone_the_branch_is_asked_with_a_warning(
     Store(cache).remember(name, {**asked_for_less, "commit": "1" * 40})
     assert resolve(SOURCE).commit == now
     assert "what was remembered of it is gone, and is asked for anew" in caplog.text
+
+
+def test_what_a_download_learns_brings_no_answer_back_that_was_forgotten_meanwhile(
+    local_hub: LocalHub, tiny: Path, cache: Path
+) -> None:
+    """Of a file that is not in LFS only its download tells the sha256."""
+    local_hub.add_file("o/r", "t.pth", tiny, lfs=False)
+    told: list[str] = []
+
+    def meanwhile(progress: Progress) -> None:
+        if progress.stage == "downloading" and not told:
+            local_hub.add_file("o/r", "other.pth", tiny, lfs=False)
+            told.append(_said("o/r", refresh=True))
+
+    prewarm(["o/r"], family="v2", progress=meanwhile)
+    assert "holds 2 files" in told[0]
+    assert _said("o/r") == told[0]

@@ -150,9 +150,9 @@ def _forget(ref: str, commit: str, source: str, store: Store) -> None:
 
 
 def remember_learned(located: HubCheckpoint, content_hash: ContentHash, store: Store) -> None:
-    """What the Hub could not tell; unless somebody who asked later was told of another commit meanwhile."""
+    """What the Hub could not tell; unless its answer was replaced by another one meanwhile, or forgotten."""
     now = store.recall(located.ref) if located.ref is not None else None
-    if now is None or now.get("commit") == located.commit:
+    if now is not None and now.get("commit") == located.commit:
         remember(located._replace(content_hash=content_hash), store)
 
 
