@@ -321,10 +321,17 @@ class Store:
             staging.place(target.name, target)
 
     def forget(self, name: str) -> None:
-        """Remember nothing under `name`; what a tier below remembers is covered by an empty answer, in one step."""
-        if any(self._may_know(tier, name) for tier in self.tiers[1:]):
+        """Remember nothing under `name`, in one step: an empty answer tells that older ones count no more.
+
+        Where there is no room for it the answer is removed, unless that would show one of a tier below.
+        """
+        if not self.has_answer(name):
+            return
+        try:
             self.remember(name, {})
-        else:
+        except CacheNotWritableError:
+            if any(self._may_know(tier, name) for tier in self.tiers[1:]):
+                raise
             disk.remove_file(ref_path(self._own.folder("refs"), name))
 
     def refs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:

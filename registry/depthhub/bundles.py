@@ -100,11 +100,18 @@ def _ref_problem(name: str, data: Mapping[str, Any], records: Sequence[Record]) 
 
 
 def _is_later(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
-    """Whether the Hub gave a bundle's answer later than ours, which may be of another version."""
+    """Whether the Hub gave a bundle's answer later than ours, or whether it tells more of the same commit."""
+    if (theirs.get("commit"), theirs.get("filename")) == (ours.get("commit"), ours.get("filename")):
+        return _told_by(ours) < _told_by(theirs)
     try:
         return datetime.fromisoformat(theirs["remembered_at"]) > datetime.fromisoformat(ours["remembered_at"])
     except (KeyError, TypeError, ValueError):
         return False
+
+
+def _told_by(answer: Mapping[str, Any]) -> set[str]:
+    """The facts in an answer: that there is no config.json or licence is one, an unknown sha256 is none."""
+    return {fact for fact, value in answer.items() if value is not None or fact in ("config", "licence")}
 
 
 def _as_progress(path: Path, stage: Stage, report: Report) -> BytesReport:

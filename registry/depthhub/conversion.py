@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from depthhub_cache.identity import make_key
+
 from .catalog import Catalog
 from .checkpoint.containers import OpenCheckpoint
 from .errors import OptionError
@@ -15,6 +17,7 @@ from .steps.decide import decide
 from .steps.digest import require_content, require_unchanged
 from .steps.licence import require_licence
 from .steps.local_file import locate_local
+from .steps.locked import require_locked_weights
 from .steps.request import Request
 from .whole_file import whole_file
 
@@ -48,6 +51,9 @@ def convert_file(
     located = locate_local(Path(path), request, None, catalog)
     require_licence(located, located.content_hash, request)
     recipe = decide(request, located, located.content_hash)
+    key = make_key(located.content_hash, recipe.to_json())
+    if request.lock is not None:
+        request.lock.require(key, located.content_hash, request.source, catalog)
     out = Path(out).expanduser().absolute()
     if out.exists() and out.samefile(located.file):
         raise OptionError(f"{out} is the checkpoint itself. Name another file to write.", option="out", value=out)
@@ -64,6 +70,8 @@ def convert_file(
                 content_hash=located.content_hash,
                 progress=lambda done, total: request.report(Progress(located.source, "converting", done, total)),
             )
+            if request.lock is not None:
+                require_locked_weights(request.lock, key, staged.sha256(), request, "the conversion")
             require_unchanged(opened, located.settled.fingerprint)
             if not located.settled.shows:
                 require_content(opened, located.content_hash, located.source, request.report)  # what was written

@@ -150,10 +150,12 @@ def lease_what_is_there(requests: Sequence[Request], leases: ExitStack) -> None:
             continue
         with suppress(DepthHubError):
             store, here = settings.open_store(), request._replace(refresh=False, asks=False, report=silent)
-            key = want(locate_checkpoint(here, store), here).key
-            entry = None if key is None else store.get(key)
+            wanted = want(locate_checkpoint(here, store), here)
+            entry = None if wanted.key is None else store.get(wanted.key)
             if entry is not None:
                 leases.enter_context(store.lease(entry))
+            elif wanted.located.content_hash is not None:  # it may be made of a kept original
+                leases.enter_context(store.lease(Key(wanted.located.content_hash)))
 
 
 def side_by_side(

@@ -276,10 +276,9 @@ class StoreMachine(RuleBasedStateMachine):
     def forget(self, name: str) -> None:
         self._did("forget")
         self.store.forget(name)
-        self.model.refs.pop(name, None)
-        self.model.broken_refs.discard(name)
-        if name in self.model.lower_refs:
+        if name in {*self.model.refs, *self.model.lower_refs, *self.model.lost_refs}:
             self.model.refs[name] = {}
+            self.model.broken_refs.discard(name)
 
     @rule(name=NAMES, at=st.integers(0, 60))
     def corrupt_a_ref(self, name: str, at: int) -> None:

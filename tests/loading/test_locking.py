@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from depthhub import NotLockedError, from_pretrained, lock, locking
+from depthhub import IntegrityError, NotLockedError, from_pretrained, lock, locking
+from depthhub.conversion import convert_file
 from depthhub.lockfile import Lockfile
 from depthhub.planning import plan
 from depthhub.steps.request import Request
@@ -113,3 +114,21 @@ def test_a_standing_budget_takes_none_of_what_is_locked_at_once(
     monkeypatch.setenv("DEPTHHUB_MAX_SIZE", "1000")
     locked = lock(sources, file, family="v2")
     assert {entry.key for entry in Store(cache).entries()} == {model.key for model in locked.models}
+
+
+def test_nothing_is_converted_under_a_lockfile_but_what_is_locked(
+    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_hub.add_file("o/r", "w.pth", tiny)
+    lock(["o/r/w.pth"], tmp_path / "depthhub.lock", family="v2")
+    monkeypatch.setenv("DEPTHHUB_LOCKFILE", str(tmp_path / "depthhub.lock"))
+    out = tmp_path / "out.safetensors"
+    with pytest.raises(NotLockedError):
+        convert_file(tiny, out, family="v2-metric", max_depth=20)
+    assert not out.exists()
+    assert convert_file(tiny, out, family="v2").family == "v2"
+    text = (tmp_path / "depthhub.lock").read_text()
+    (weights,) = {model.weights_sha256 for model in Lockfile.read(tmp_path / "depthhub.lock").models}
+    (tmp_path / "depthhub.lock").write_text(text.replace(weights, "0" * 64))
+    with pytest.raises(IntegrityError, match="the conversion has converted weights of sha256"):
+        convert_file(tiny, out, family="v2", replace=True)

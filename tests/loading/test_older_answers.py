@@ -113,6 +113,18 @@ def test_whoever_clears_the_quarantine_takes_a_bundles_answer_again(older: Path,
     assert len(import_entries(store, older).refs) == 1
 
 
+def test_a_bundle_brings_no_answer_back_that_was_forgotten(
+    local_hub: LocalHub, older: Path, tiny: Path, cache: Path
+) -> None:
+    resolve("o/r")
+    local_hub.add_file("o/r", "other.pth", tiny)
+    told = _said("o/r", refresh=True)
+    assert "holds 2 files" in told
+    Store(cache).remember("hub:another", {})
+    assert [name for name in import_entries(Store(cache), older).refs if "/o/r/@" in name] == []
+    assert _said("o/r") == told
+
+
 @pytest.mark.parametrize("then", [[], [_set_aside]])
 def test_offline_the_clients_cache_takes_the_place_of_a_lost_answer_with_a_warning(
     local_hub: LocalHub,
@@ -178,3 +190,33 @@ def test_what_a_download_learns_brings_no_answer_back_that_was_forgotten_meanwhi
     prewarm(["o/r"], family="v2", progress=meanwhile)
     assert "holds 2 files" in told[0]
     assert _said("o/r") == told[0]
+
+
+def test_an_answer_that_names_the_same_commit_again_loses_nothing_that_was_learned(
+    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the config.json, for which a job with a catalog of its own does not ask, nor the sha256."""
+    local_hub.add_file("o/r", "t.pth", tiny, lfs=False)
+    prewarm([SOURCE], family="v2")
+    mine = checkpoint("mine", repo_id="o/r", filename="t.pth")
+    with monkeypatch.context() as with_catalog:
+        with_catalog.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
+        local_hub.clear_log()
+        resolve("mine", refresh=True)
+    resolve(SOURCE, refresh=True)
+    local_hub.close()
+    assert prewarm([SOURCE], family="v2", offline=True)[0].cached
+
+
+def test_two_checkpoints_of_an_unmoved_branch_are_two_from_the_next_refresh_on(
+    local_hub: LocalHub, tiny: Path, cache: Path
+) -> None:
+    """What an earlier version, or a Hub that told less, took for the only one."""
+    local_hub.add_file("o/r", "t.pth", tiny)
+    resolve("o/r")
+    [(name, answer)] = [(name, answer) for name, answer in Store(cache).refs() if "t.pth" not in name]
+    moved = local_hub.add_file("o/r", "other.pth", tiny)
+    Store(cache).remember(name, {**answer, "commit": moved})
+    told = _said("o/r", refresh=True)
+    assert "holds 2 files" in told
+    assert _said("o/r") == told

@@ -229,3 +229,15 @@ def test_what_is_there_is_not_collected_before_its_turn(
     made = prewarm([*others, *sources[:1]], family="v2")
     assert made[-1].cached
     assert made[-1].path == there.path
+
+
+def test_a_kept_original_is_not_collected_before_its_turn(
+    sources: list[str], local_hub: LocalHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    many = sources[: SIDE_BY_SIDE + 2]
+    size = prewarm(many, family="v2")[0].size
+    local_hub.close()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("DEPTHHUB_MAX_SIZE", str(size))
+    assert len(prewarm(many, family="v2", dtype="float16")) == len(many)

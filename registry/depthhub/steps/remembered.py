@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from depthhub_cache.errors import CacheError, CacheNotWritableError
-from depthhub_cache.identity import ContentHash
+from depthhub_cache.identity import ContentHash, is_sha256
 from depthhub_cache.store import Store
 
 from ..catalog import Catalog, CatalogEntry
@@ -118,28 +118,46 @@ class Earlier:
         elif meant_it and self.stands(whole):
             _forget(whole, located.commit, self._source, self._store)
 
-    def is_over(self, commit: str) -> None:
-        """At `commit` the Hub has no such file, or several that may be meant: no answer of another commit stays."""
+    def with_its_digest(self, located: HubCheckpoint) -> HubCheckpoint:
+        """Where the Hub tells no sha256: with the one that a download has told of the very same file."""
+        known = self._answers.get(located.ref or "") or {}
+        of = (known.get("commit"), known.get("filename"), known.get("git_sha1"))
+        same = of == (located.commit, located.filename, located.git_sha1) and is_sha256(known.get("content_hash"))
+        if located.content_hash is not None or not same:
+            return located
+        return located._replace(content_hash=ContentHash(known["content_hash"]))
+
+    def is_over(self) -> None:
+        """The Hub has no such file, or several that may be meant: no answer that it is one stays."""
         whole, named = self._name(None), self._name(self._filename)
         meant_it = (self._answers[whole] or {}).get("filename") == self._filename
         for ref in {named, whole} if meant_it else {named}:
             if self.stands(ref):
-                _forget(ref, commit, self._source, self._store)
+                _forget(ref, None, self._source, self._store)
 
 
 def remember(located: HubCheckpoint, store: Store) -> None:
-    """Keep the answer, so that the next call asks nobody."""
+    """Keep the answer, so that the next call asks nobody; with what was learned before of the same commit."""
     if located.ref is None:
         return
+    answer, known = located.to_ref(), store.recall(located.ref) or {}
+    if (known.get("commit"), known.get("filename")) == (located.commit, located.filename):
+        answer = {**{fact: known[fact] for fact in _missing_in(answer) & known.keys()}, **answer}
     try:
-        store.remember(located.ref, located.to_ref())
+        store.remember(located.ref, answer)
     except (CacheNotWritableError, ValueError) as error:  # or it is too long: a question next time, nothing more
         log.debug("the answer for %s is not remembered: %s", located.source, error)
         _forget(located.ref, located.commit, located.source, store)
 
 
-def _forget(ref: str, commit: str, source: str, store: Store) -> None:
-    """Under this name no answer of another commit stays: an older one must not outlive one that cannot be written."""
+def _missing_in(answer: Mapping[str, Any]) -> set[str]:
+    """What was not asked this time, and is a fact of the commit."""
+    config = set() if "config" in answer else {"config", "config_problem"}
+    return config if "licence" in answer else {*config, "licence"}
+
+
+def _forget(ref: str, commit: str | None, source: str, store: Store) -> None:
+    """Under this name no answer but of `commit` stays: an older one must not outlive one that cannot be written."""
     known = store.recall(ref)
     if not known or known.get("commit") == commit:
         return
