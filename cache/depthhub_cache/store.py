@@ -335,9 +335,9 @@ class Store:
             disk.remove_file(ref_path(self._own.folder("refs"), name))
 
     def refs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Every remembered name with its data, as `recall` gives it."""
+        """Every name under which something is remembered, with its data, as `recall` gives it."""
         names = dict.fromkeys(name for tier in self.tiers for name, _ in tier.refs())
-        return ((name, found) for name in names if (found := self.recall(name)) is not None)
+        return ((name, found) for name in names if (found := self.recall(name)))
 
     def broken_refs(self) -> Iterator[tuple[Path, str]]:
         """Refs of the own tier that are not whole, and what is wrong with them."""

@@ -362,7 +362,7 @@ class StoreMachine(RuleBasedStateMachine):
         model, store = self.model, self.store
         assert [entry.key for entry in store.entries()] == sorted(key_of(name) for name in _ALL if model.given(name))
         assert list(store.keys()) == sorted(key_of(name) for name in {*model.own, *model.lower})
-        recalled = {name: data for name in _ALL if (data := model.recalled(name)) is not None}
+        recalled = {name: data for name in _ALL if (data := model.recalled(name))}
         assert dict(store.refs()) == recalled
         assert [store.recall(name) for name in _ALL] == [model.recalled(name) for name in _ALL]
         usage = store.usage()

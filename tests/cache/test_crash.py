@@ -78,7 +78,9 @@ def test_killed_at_any_line_while_it_removes_an_entry(store: Store) -> None:
 @needs_fork
 def test_killed_in_the_middle_of_a_large_write_a_process_leaves_no_entry(store: Store) -> None:
     block = os.urandom(1 << 20)
-    for delay in (0.005, 0.02, 0.05):
+    tmp = store.root / "v1" / "tmp"
+    for delay in (0.0, 0.02, 0.05):
+        before = disk.tree_size(tmp)
         pid = os.fork()
         if not pid:
             try:
@@ -88,6 +90,8 @@ def test_killed_in_the_middle_of_a_large_write_a_process_leaves_no_entry(store: 
                     store.publish(key_of("large"), staging, about={})
             finally:
                 os._exit(0)
+        while disk.tree_size(tmp) <= before + len(block):
+            time.sleep(0.001)
         time.sleep(delay)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

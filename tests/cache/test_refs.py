@@ -28,7 +28,7 @@ _PLAIN = st.recursive(
 
 
 @settings(deadline=None, max_examples=30)
-@given(name=st.text(), data=st.dictionaries(st.text(), _PLAIN, max_size=4))
+@given(name=st.text(), data=st.dictionaries(st.text(), _PLAIN, min_size=1, max_size=4))
 def test_any_name_and_any_plain_data_come_back(name: str, data: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory(dir=memory_folder()) as root:
         store = Store(Path(root))
@@ -37,7 +37,8 @@ def test_any_name_and_any_plain_data_come_back(name: str, data: dict[str, object
         assert store.recall(name) == data
         assert list(store.refs()) == [(name, data)]
         store.forget(name)
-        assert store.recall(name) is None
+        assert not store.recall(name)
+        assert list(store.refs()) == []
 
 
 def test_a_name_never_becomes_a_path(store: Store) -> None:
