@@ -162,7 +162,7 @@ ACTS: Mapping[str, Act] = {
     "remember": Act(Step(_remember(1), _holding(ref=1))),
     "remember anew": Act(Step(_remember(2), _holding(ref=2)), prepare=_remember(1), before=_holding(ref=1)),
     "forget": Act(
-        Step(lambda store: store.forget("a"), _holding(), lasts=False), prepare=_remember(1), before=_holding(ref=1)
+        Step(lambda store: store.forget("a"), Holding(refs={"a": {}})), prepare=_remember(1), before=_holding(ref=1)
     ),
     "keep an original": Act(Step(_keep, _holding(original=True))),
     "replace a damaged original": Act(Step(_keep, _holding(original=True)), prepare=_damaged_original),

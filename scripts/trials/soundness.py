@@ -8,6 +8,7 @@ from pathlib import Path
 
 from depthhub_cache.errors import DepthHubError
 from depthhub_cache.identity import Key
+from depthhub_cache.refs import all_refs
 from depthhub_cache.store import Store
 
 
@@ -69,7 +70,8 @@ def _nameless_entries(store: Store) -> Iterator[str]:
 
 
 def _broken_refs(store: Store) -> Iterator[str]:
-    files = [path for path in (store.root / "v1" / "refs").rglob("*") if path.is_file()]
-    whole = sum(1 for _ in store.refs())
+    folder = store.root / "v1" / "refs"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    whole = sum(1 for _ in all_refs(folder))
     if whole < len(files):  # a process at work may add some meanwhile
         yield f"{len(files)} refs are there, and {whole} of them are whole"
