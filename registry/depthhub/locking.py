@@ -17,12 +17,12 @@ from .errors import FamilyError, IntegrityError, NotFoundError, NotLockedError, 
 from .hub_names import is_commit
 from .loading import ensure_entry
 from .lockfile import LockedModel, Lockfile, lockable
-from .prewarming import lease_what_is_there
 from .progress import Report
 from .provenance import Provenance
 from .settings import Settings
 from .source import CatalogName, HubFile, LocalFile
 from .steps.find import want
+from .steps.held import lease_what_is_there
 from .steps.licence import licence_of
 from .steps.located import HubCheckpoint, Located
 from .steps.request import Request

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -19,12 +19,10 @@ from depthhub_cache.identity import Key
 
 from .errors import DepthHubError, OptionError
 from .loading import ensure_entry
-from .progress import Progress, Report, silent
-from .source import LocalFile
-from .steps.find import want
+from .progress import Progress, Report
+from .steps.held import lease_what_is_there
 from .steps.licence import licence_of_entry
 from .steps.request import Request, SourceLike
-from .steps.resolve import resolve as locate_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -137,25 +135,6 @@ def _leased_until_all_are_there(requests: Sequence[Request]) -> Iterator[tuple[i
     with ExitStack() as leases:
         lease_what_is_there(requests, leases)
         yield from side_by_side(partial(_prewarm, leases=leases), requests)
-
-
-def lease_what_is_there(requests: Sequence[Request], leases: ExitStack) -> None:
-    """Of several sources, as far as it is known without asking: what is made for one may leave no room for another.
-
-    What is missing is made, or fails, in its turn.
-    """
-    for request in requests if len(requests) > 1 else ():
-        settings = request.settings
-        if isinstance(request.source, LocalFile) or (settings.max_size, settings.max_age) == (None, None):
-            continue
-        with suppress(DepthHubError):
-            store, here = settings.open_store(), request._replace(refresh=False, asks=False, report=silent)
-            wanted = want(locate_checkpoint(here, store), here)
-            entry = None if wanted.key is None else store.get(wanted.key)
-            if entry is not None:
-                leases.enter_context(store.lease(entry))
-            elif wanted.located.content_hash is not None:  # it may be made of a kept original
-                leases.enter_context(store.lease(Key(wanted.located.content_hash)))
 
 
 def side_by_side(
