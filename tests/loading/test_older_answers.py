@@ -203,9 +203,11 @@ def test_an_answer_that_names_the_same_commit_again_loses_nothing_that_was_learn
         with_catalog.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
         local_hub.clear_log()
         resolve("mine", refresh=True)
-    resolve(SOURCE, refresh=True)
+    for source in (SOURCE, "o/r"):
+        resolve(source, refresh=True)
     local_hub.close()
-    assert prewarm([SOURCE], family="v2", offline=True)[0].cached
+    for source in (SOURCE, "o/r"):
+        assert prewarm([source], family="v2", offline=True)[0].cached
 
 
 def test_two_checkpoints_of_an_unmoved_branch_are_two_from_the_next_refresh_on(

@@ -64,11 +64,11 @@ def git_sha1_of(content: bytes) -> str:
 
 def fingerprint(opened: OpenCheckpoint) -> Fingerprint:
     """What tells a file's content from any other's without reading it all."""
+    stat = opened.state
     try:
         samples = _sampled(opened.file)
     except OSError as error:
         raise unreadable(opened.path, error) from error
-    stat = opened.state
     return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev, samples)
 
 

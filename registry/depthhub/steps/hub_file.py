@@ -187,7 +187,7 @@ def _is_of_weights(name: str) -> bool:
 
 
 def _may_be_weights(file: RemoteFile, weights: list[RemoteFile]) -> bool:
-    """By its name, or by its size: a checkpoint may be called anything, and half of the numbers may be left out."""
+    """By its name, or by its size: a checkpoint may be called anything."""
     name = file.filename.lower()
     least = min((one.size for one in weights if one.size), default=None)
     is_as_large = least is not None and (file.size or 0) * _FRACTION >= least

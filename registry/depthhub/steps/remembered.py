@@ -119,13 +119,18 @@ class Earlier:
             _forget(whole, located.commit, self._source, self._store)
 
     def with_its_digest(self, located: HubCheckpoint) -> HubCheckpoint:
-        """Where the Hub tells no sha256: with the one that a download has told of the very same file."""
-        known = self._answers.get(located.ref or "") or {}
-        of = (known.get("commit"), known.get("filename"), known.get("git_sha1"))
-        same = of == (located.commit, located.filename, located.git_sha1) and is_sha256(known.get("content_hash"))
-        if located.content_hash is not None or not same:
+        """Where the Hub tells git's digest and no sha256: with the one that a download has told of the very same file.
+
+        Under whichever name: the file's own, or that of the repository that meant it.
+        """
+        if located.content_hash is not None or located.git_sha1 is None:
             return located
-        return located._replace(content_hash=ContentHash(known["content_hash"]))
+        very_same = (located.commit, located.filename, located.git_sha1)
+        for known in filter(None, self._answers.values()):
+            of = (known.get("commit"), known.get("filename"), known.get("git_sha1"))
+            if of == very_same and is_sha256(known.get("content_hash")):
+                return located._replace(content_hash=ContentHash(known["content_hash"]))
+        return located
 
     def is_over(self) -> None:
         """The Hub has no such file, or several that may be meant: no answer that it is one stays."""
