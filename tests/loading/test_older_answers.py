@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 from depthhub import DepthHubError, prewarm, resolve
 from depthhub.bundles import export_entries, import_entries
 from depthhub.progress import Progress
-from depthhub.testing import Fault, LocalHub, make_checkpoint
+from depthhub.testing import Fault, LocalHub, make_checkpoint, transformers_config
 from depthhub_cache.refs import ref_path
 from depthhub_cache.store import Store
 
@@ -192,22 +193,70 @@ def test_what_a_download_learns_brings_no_answer_back_that_was_forgotten_meanwhi
     assert _said("o/r") == told[0]
 
 
-def test_an_answer_that_names_the_same_commit_again_loses_nothing_that_was_learned(
-    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_refresh_that_names_the_same_file_keeps_the_sha256_that_its_download_told(
+    local_hub: LocalHub, tiny: Path, cache: Path
 ) -> None:
-    """Neither the config.json, for which a job with a catalog of its own does not ask, nor the sha256."""
     local_hub.add_file("o/r", "t.pth", tiny, lfs=False)
     prewarm([SOURCE], family="v2")
-    mine = checkpoint("mine", repo_id="o/r", filename="t.pth")
-    with monkeypatch.context() as with_catalog:
-        with_catalog.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", mine)))
-        local_hub.clear_log()
-        resolve("mine", refresh=True)
     for source in (SOURCE, "o/r"):
         resolve(source, refresh=True)
     local_hub.close()
     for source in (SOURCE, "o/r"):
         assert prewarm([source], family="v2", offline=True)[0].cached
+
+
+@pytest.fixture
+def stated(local_hub: LocalHub, tmp_path: Path) -> str:
+    """A file whose config.json says how to build it; `mine` of a catalog of one's own says it too."""
+    config = json.dumps(transformers_config("tiny", family="v2")).encode()
+    port = make_checkpoint(tmp_path / "p.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("o/p", "config.json", config, lfs=False)
+    local_hub.add_file("o/p", "model.safetensors", port)
+    return "o/p/model.safetensors"
+
+
+@pytest.fixture
+def with_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    mine = checkpoint("mine", repo_id="o/p", filename="model.safetensors", layout="transformers")
+    place = str(write_catalog(tmp_path / "catalog.json", mine))
+    return lambda: monkeypatch.setenv("DEPTHHUB_CATALOG", place)
+
+
+def test_a_job_that_needs_no_config_leaves_it_to_those_who_do(
+    local_hub: LocalHub, stated: str, with_catalog: Callable[[], None], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prewarm([stated])
+    with_catalog()
+    resolve("mine", refresh=True)
+    monkeypatch.delenv("DEPTHHUB_CATALOG")
+    local_hub.close()
+    assert prewarm([stated], offline=True)[0].cached
+
+
+@pytest.mark.parametrize("here", ["all", "less"])
+def test_of_two_answers_of_one_commit_the_one_that_tells_more_counts(
+    local_hub: LocalHub,
+    stated: str,
+    with_catalog: Callable[[], None],
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: str,
+) -> None:
+    """Whichever is the later one: a job with a catalog asks for no config.json."""
+    roots = {"all": tmp_path / "all", "less": tmp_path / "less"}
+    prewarm([stated], cache_dir=roots["all"])
+    with_catalog()
+    prewarm([stated], cache_dir=roots["less"])
+    monkeypatch.delenv("DEPTHHUB_CATALOG")
+    mine, theirs = Store(roots[here]), Store(roots["less" if here == "all" else "all"])
+    later = "2999-01-01T00:00:00+00:00" if here == "all" else "2020-01-01T00:00:00+00:00"
+    for name, answer in list(theirs.refs()):
+        theirs.remember(name, {**answer, "remembered_at": later})
+    export_entries(theirs, list(theirs.keys()), tmp_path / "b.tar")
+    import_entries(mine, tmp_path / "b.tar")
+    local_hub.close()
+    assert prewarm([stated], offline=True, cache_dir=mine.root)[0].cached
 
 
 def test_two_checkpoints_of_an_unmoved_branch_are_two_from_the_next_refresh_on(
