@@ -256,6 +256,7 @@ def _take_apart(folder: Path, to: Path) -> None:
     """Move a folder that only its files can leave: a union mount keeps the folders of its lower layers in place.
 
     The record goes last. Where the way back fails too, it still lies in its place, and says what is missing beside it.
+    Nothing goes back to where something lies: it may be another's, made anew meanwhile.
     """
     to.mkdir()
     moved: list[Path] = []
@@ -266,7 +267,7 @@ def _take_apart(folder: Path, to: Path) -> None:
     except OSError:
         for path in moved:
             with suppress(OSError):  # each for itself, and none in the place of the error that led here
-                (to / path.name).rename(path)
+                take_free_name(to / path.name, path)
         remove_empty_folder(to)
         raise
     with suppress(OSError):

@@ -6,6 +6,7 @@ in `tier.py`. This file says what can be done with the store; how each thing is 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -438,28 +439,30 @@ class Store:
         )
         for _ in range(_ATTEMPTS):
             if disk.publish_folder(gathered, folder):
-                return self._published(made)
+                return self._published(made, data)
             there = self._own.get(key)
             if there is not None and (there.path, there.identity) not in self._distrusted:
                 return _adopted(there, made)
             if disk.exchange_folder(gathered, folder):
                 if not self._is_bad(gathered, key):  # another process was faster by a moment
-                    return self._published(made)
+                    return self._published(made, data)
                 try:
                     self._quarantine(gathered, folder, "it was broken, and was made again", None)
                 except CacheError as error:  # what was asked for is done
                     log.warning("%s was broken, and was made again; what it was is lost: %s", folder, error)
-                return self._published(made)
+                return self._published(made, data)
             # Never written over: it may be mapped.
             self.quarantine(folder, "it was broken, and was made again", still=lambda path: self._is_bad(path, key))
         raise CacheError(f"Could not publish {folder}: other processes keep changing it. Try again.", path=folder)
 
-    def _published(self, made: Record) -> Entry:
+    def _published(self, made: Record, data: bytes) -> Entry:
+        """The entry of the record `made`, which was written as `data`."""
         folder = self._own.entry_folder(made.key)
         identity: Identity | None = None
         with suppress(CacheError):
             identity = identity_of(folder)
-        identity = identity or (0, "")
+        if identity is None or identity[1] != hashlib.sha256(data).hexdigest():
+            identity = (0, "")  # what lies there by now is another's: nobody is to take it for this one
         self._distrusted.discard((folder, identity))  # by a coarse clock, what was distrusted may have had the same
         weights, state = folder / made.weights, (0, 0)
         with suppress(OSError):  # another process has moved it already

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from depthhub_cache import disk
 from depthhub_cache.store import Store
 
 from .children import answer_of, first_word_of, in_a_child, needs_fork, worker
@@ -81,6 +82,25 @@ def test_who_comes_second_adopts_the_entry_that_is_there(store: Store, caplog: p
     assert publish(store, "vits", data=weights_of("other")) == first
     assert "different bytes" in caplog.text
     store.verify(first, deep=True)
+
+
+def test_who_published_does_not_take_what_took_its_place_for_its_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_folder = disk.publish_folder
+
+    def and_another_takes_its_place(gathered: Path, folder: Path) -> bool:
+        monkeypatch.undo()
+        published = publish_folder(gathered, folder)
+        store.remove(key_of("vits"))
+        publish(store, "vits", data=weights_of("other"), maker="another")
+        return published
+
+    monkeypatch.setattr(disk, "publish_folder", and_another_takes_its_place)
+    mine, there = publish(store, "vits", maker="me"), store.get(key_of("vits"))
+    assert there is not None
+    assert (mine.record.about["maker"], there.record.about["maker"]) == ("me", "another")
+    assert mine.identity != there.identity
 
 
 def test_eight_processes_that_publish_at_once_without_a_lock_all_get_one_entry(store: Store, tmp_path: Path) -> None:

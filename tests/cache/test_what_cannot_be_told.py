@@ -6,7 +6,9 @@ import errno
 import io
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
 
@@ -212,6 +214,7 @@ def test_what_cannot_be_made_again_stays_distrusted(store: Store, monkeypatch: p
     assert store.get(first.key) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="union mounts are Linux's")
 @pytest.mark.parametrize(
     ("stuck", "lost"),
     [("entry.json", "weights.safetensors"), ("weights.safetensors", "entry.json"), ("weights.safetensors", "a")],
@@ -223,16 +226,22 @@ def test_an_entry_that_can_neither_be_taken_away_nor_put_back_keeps_its_record(
     entry = publish(store, "vits")
     for name in ("a", "b"):
         (entry.path / name).touch()
-    rename = Path.rename
+    rename, take_free_name = Path.rename, disk.take_free_name
 
     def failing(path: Path, target: Path) -> Path:
         if path == entry.path:
             raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
-        if path == entry.path / stuck or target == entry.path / lost:
+        if path == entry.path / stuck:
             raise OSError(errno.EIO, f"{path.name} cannot be moved", str(path))
         return rename(path, target)
 
+    def failing_on_the_way_back(path: Path, name: Path) -> bool:
+        if name == entry.path / lost:
+            raise OSError(errno.EIO, f"{name.name} cannot be moved", str(name))
+        return take_free_name(path, name)
+
     monkeypatch.setattr(Path, "rename", failing)
+    monkeypatch.setattr(disk, "take_free_name", failing_on_the_way_back)
     with pytest.raises(CacheNotWritableError, match=f"{stuck} cannot be moved"):
         store.remove(entry.key)
     monkeypatch.undo()
@@ -367,3 +376,28 @@ def test_an_entry_of_an_image_that_cannot_be_taken_away_whole_stays_whole(
     monkeypatch.undo()
     assert store.get(key_of("vits")) is not None
     assert files_under(store.root / "v1" / "tmp") == {}
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "made anew"])
+def test_what_goes_back_to_an_entry_of_an_image_takes_the_place_of_nothing(
+    tmp_path: Path, union_mount: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    publish(Store(tmp_path / "image"), "vits").weights.write_bytes(flipped := bytes(weights_of("vits")[:-1]) + b"?")
+    store = Store(union_mount(tmp_path / "image"))
+    entry = store.get(key_of("vits"))
+    assert entry is not None
+    rename = Path.rename
+
+    def held_up(path: Path, target: Path) -> Path:
+        if path.name == "entry.json" and "quarantine" in str(target):  # the weights are there already
+            monkeypatch.undo()
+            if meanwhile == "made anew":
+                path.unlink()  # as another who sets it aside does with what is left
+                publish(store, "vits")
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", held_up)
+    with suppress(BrokenEntryError, CacheError):
+        store.distrust(entry, "a bit was flipped")
+    assert entry.weights.read_bytes() == (flipped if meanwhile == "nothing" else weights_of("vits"))
