@@ -96,10 +96,14 @@ def update(path: str | os.PathLike[str], sources: Collection[str], **where: Any)
             source=min(missing),
             path=locked.path,
         )
-    made = _locked([_again(model, where) for model in locked.models if model.source in chosen])
+    before = [model for model in locked.models if model.source in chosen]
+    made = _locked([_again(model, where) for model in before])
+    taken = {(model.source, model.recipe.dtype) for model in (*before, *made)}
     with _turn(locked.path, where.get("cache_dir")):
         kept = Lockfile.read(locked.path).models  # as it is now: others may have changed it meanwhile
-        return _written(locked.path, [*made, *(model for model in kept if model.source not in chosen)])
+        return _written(
+            locked.path, [*made, *(model for model in kept if (model.source, model.recipe.dtype) not in taken)]
+        )
 
 
 def check(path: str | os.PathLike[str], **where: Any) -> tuple[Lockfile, tuple[Stale, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from depthhub import IntegrityError, NotLockedError, from_pretrained, lock, locking
 from depthhub.conversion import convert_file
-from depthhub.lockfile import Lockfile
+from depthhub.lockfile import LockedModel, Lockfile
 from depthhub.planning import plan
 from depthhub.steps.request import Request
 from depthhub.testing import LocalHub, make_checkpoint
@@ -56,6 +57,25 @@ def test_commands_that_change_one_lockfile_at_once_lose_nothing(
     assert [model.repo_id for model in models] == ["me/a", "me/b", "me/c", "me/d"]
     assert before.isdisjoint(model.commit for model in models)
     assert sorted(tmp_path.glob("*.lock*")) == [file], "nothing is left beside it"
+
+
+def test_a_dtype_that_is_added_during_an_update_stays(
+    local_hub: LocalHub, tiny: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "depthhub.lock"
+    local_hub.add_file("me/a", "w.pth", tiny)
+    lock(["me/a/w.pth"], file, family="v2")
+    made = locking._locked
+
+    def with_another_meanwhile(requests: Sequence[Request]) -> list[LockedModel]:
+        monkeypatch.setattr(locking, "_locked", made)
+        models = made(requests)
+        lock(["me/a/w.pth"], file, add=True, family="v2", dtype="float16")
+        return models
+
+    monkeypatch.setattr(locking, "_locked", with_another_meanwhile)
+    locking.update(file, ["me/a/w.pth"])
+    assert sorted(model.recipe.dtype or "its own" for model in Lockfile.read(file).models) == ["float16", "its own"]
 
 
 def test_a_source_is_not_what_another_source_of_the_same_file_is_locked_as(
