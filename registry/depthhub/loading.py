@@ -21,7 +21,7 @@ from .errors import BrokenEntryError
 from .garbage import collection_paused
 from .progress import Progress, Report
 from .steps.decide import decide
-from .steps.find import Wanted, find_sound, want
+from .steps.find import Wanted, find_sound, learned, want
 from .steps.located import Located
 from .steps.request import Request, SourceLike
 from .steps.resolve import resolve as locate_checkpoint
@@ -124,13 +124,17 @@ def ensure_entry(request: Request, store: Store) -> Ensured:
 
         require_obtainable(wanted.located, request, store)
         with store.stage() as staging, obtain(wanted.located, request, store, staging) as obtained:
-            recipe = wanted.recipe or _recipe_of(obtained.content_hash, wanted.located, request)
+            recipe, there = wanted.recipe, None
+            if recipe is None:
+                recipe = _recipe_of(obtained.content_hash, wanted.located, request)
+                wanted = learned(wanted.located, obtained.content_hash, recipe)
+                there = find_sound(wanted, request, store)  # the same file under another name
             lease = store.lease(make_key(obtained.content_hash, recipe.to_json()))
             with lease.unless_failed():
-                entry = make(obtained, wanted.located, recipe, request, store, staging)
+                entry = there or make(obtained, wanted.located, recipe, request, store, staging)
         store.sweep()  # what processes that died have left
     keep_budget(request, store, keep=[entry.key])
-    return Ensured(entry, wanted.located, lease, cached=False)
+    return Ensured(entry, wanted.located, lease, cached=there is not None)
 
 
 def _fetched(wanted: Wanted, request: Request, store: Store) -> Ensured | None:

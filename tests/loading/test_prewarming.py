@@ -21,7 +21,7 @@ from depthhub.testing.answers import Answer
 from depthhub.testing.faults import Line
 from depthhub_cache.store import Store
 
-from .conftest import Python
+from .conftest import Python, flip
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -241,3 +241,17 @@ def test_a_kept_original_is_not_collected_before_its_turn(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("DEPTHHUB_MAX_SIZE", str(size))
     assert len(prewarm(many, family="v2", dtype="float16")) == len(many)
+
+
+def test_a_kept_original_is_there_when_its_entry_is_found_damaged_in_its_turn(
+    sources: list[str], local_hub: LocalHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    many = sources[: SIDE_BY_SIDE + 2]
+    made = prewarm(many, family="v2")
+    local_hub.close()
+    for one in made:
+        flip(one.path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("DEPTHHUB_MAX_SIZE", str(made[0].size))
+    assert len(prewarm(many, family="v2", verify=True)) == len(many)

@@ -40,7 +40,7 @@ from ..cache.children import in_a_child, needs_fork, together
 from ..cache.conftest import Mount
 from ..cache.samples import files_under
 from ..catalogs import checkpoint, write_catalog
-from .conftest import Python, golden_difference
+from .conftest import Python, flip, golden_difference
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="tells from /proc what is mapped")
 
@@ -49,13 +49,6 @@ def prewarmed(tiny: Path, **options: object) -> Path:
     """The converted file of `tiny`."""
     [done] = prewarm([tiny], family="v2", **options)  # type: ignore[arg-type]
     return done.path
-
-
-def flip(weights: Path, *, at: int = -1000) -> None:
-    """Change one bit among the numbers: no check finds it that does not read them."""
-    damaged = bytearray(weights.read_bytes())
-    damaged[at] ^= 64
-    weights.write_bytes(damaged)
 
 
 def set_aside(cache: Path) -> list[Path]:
@@ -126,6 +119,24 @@ def test_a_verified_load_of_a_sound_entry_changes_nothing_and_says_what_it_does(
     assert "verifying" in told
     assert weights.stat().st_ino == inode
     assert set_aside(cache) == []
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_an_entry_that_only_a_download_leads_to_is_found_then_and_made_again_if_it_is_damaged(
+    local_hub: LocalHub, tiny: Path, cache: Path
+) -> None:
+    """The Hub tells no sha256 of what is not in LFS; the same file is in the cache under another name."""
+    for name in ("one", "two", "three"):
+        local_hub.add_file(f"me/{name}", "w.pth", tiny, lfs=False)
+    [made] = prewarm(["me/one/w.pth"], family="v2")
+    told: list[str] = []
+    [found] = prewarm(["me/two/w.pth"], family="v2", progress=lambda progress: told.append(progress.stage))
+    assert (found.path, found.cached) == (made.path, True)
+    assert "downloading" in told
+    assert "converting" not in told
+    flip(made.path)
+    assert is_sound(from_pretrained("me/three/w.pth", family="v2", verify=True))
+    assert len(set_aside(cache)) == 1
 
 
 def test_prewarming_can_verify_too(tiny: Path, cache: Path) -> None:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from depthhub_cache.entry import Entry
-from depthhub_cache.identity import Key, make_key
+from depthhub_cache.identity import ContentHash, Key, make_key
 from depthhub_cache.store import Store
 
 from ..catalog import Catalog
@@ -40,6 +40,11 @@ def want(located: Located, request: Request) -> Wanted:
     if request.lock is not None:
         request.lock.require(key, located.content_hash, request.source, Catalog.known(request.settings.catalog))
     return Wanted(located, recipe, key)
+
+
+def learned(located: Located, content_hash: ContentHash, recipe: Recipe) -> Wanted:
+    """Which entry is wanted of a checkpoint whose content hash a download has told."""
+    return Wanted(located._replace(content_hash=content_hash), recipe, make_key(content_hash, recipe.to_json()))
 
 
 def _find(wanted: Wanted, request: Request, store: Store) -> Entry | None:

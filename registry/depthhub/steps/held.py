@@ -30,5 +30,6 @@ def lease_what_is_there(requests: Sequence[Request], leases: ExitStack) -> None:
             entry = None if wanted.key is None else store.get(wanted.key)
             if entry is not None:
                 leases.enter_context(store.lease(entry))
-            elif wanted.located.content_hash is not None:  # it may be made of a kept original
+            may_be_made = entry is None or request.verify or request.lock is not None  # which look at every byte
+            if may_be_made and wanted.located.content_hash is not None:  # of a kept original, it may be
                 leases.enter_context(store.lease(Key(wanted.located.content_hash)))
