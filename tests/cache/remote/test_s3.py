@@ -127,7 +127,7 @@ def test_a_store_that_is_silent_or_not_there_is_told_in_time(
         began = time.monotonic()
         with pytest.raises(RemoteError, match=reason):
             fetched(remote_at("s3://models", connect_timeout=0.5, stall_timeout=stall), entry, another)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8
 
 
 def test_a_name_that_no_bucket_can_have_is_told(s3: S3Server, store: Store) -> None:
