@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from depthhub_cache.store import Store
 from .errors import NotFoundError
 from .progress import Progress, Report, Stage, silent
 from .steps.located import HubCheckpoint
-from .steps.remembered import FOUND
+from .steps.remembered import FOUND, not_asked_in
 from .whole_file import whole_file
 
 _OF_THE_HUB = ("hub:", f"{FOUND}hub:")
@@ -73,7 +73,7 @@ def import_entries(store: Store, path: Path, *, progress: Report = silent) -> Im
             file,
             path,
             ref_problem=_ref_problem,
-            is_later=_is_later,
+            merged=_merged,
             progress=_as_progress(path, "importing", progress),
         )
 
@@ -99,19 +99,28 @@ def _ref_problem(name: str, data: Mapping[str, Any], records: Sequence[Record]) 
     return None if answer["content_hash"] in of else "it is of a checkpoint that is none of the bundle's"
 
 
-def _is_later(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
-    """Whether the Hub gave a bundle's answer later than ours, or whether it tells more of the same commit."""
+def _merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What to remember: a bundle's answer where it is of a later date; of the same commit ours, with what it lacks."""
+    told, known = _date(theirs), _date(ours)
+    later = told is not None and known is not None and told > known
     if (theirs.get("commit"), theirs.get("filename")) == (ours.get("commit"), ours.get("filename")):
-        return _told_by(ours) < _told_by(theirs)
+        more = _only_in(theirs, ours) | ({"remembered_at": theirs["remembered_at"]} if later else {})
+        return {**ours, **more} if more else None
+    return theirs if later else None
+
+
+def _date(answer: Mapping[str, Any]) -> datetime | None:
     try:
-        return datetime.fromisoformat(theirs["remembered_at"]) > datetime.fromisoformat(ours["remembered_at"])
-    except (KeyError, TypeError, ValueError):
-        return False
+        return datetime.fromisoformat(answer["remembered_at"]).astimezone(timezone.utc)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
-def _told_by(answer: Mapping[str, Any]) -> set[str]:
-    """The facts in an answer: that there is no config.json or licence is one, an unknown sha256 is none."""
-    return {fact for fact, value in answer.items() if value is not None or fact in ("config", "licence")}
+def _only_in(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """That there is no config.json or licence is a fact, too, where it was asked; an unknown sha256 is none."""
+    asked_apart, not_asked = not_asked_in({}), not_asked_in(ours)
+    unknown = {fact for fact in theirs.keys() - asked_apart if ours.get(fact) is None and theirs[fact] is not None}
+    return {fact: value for fact, value in theirs.items() if fact in unknown | not_asked}
 
 
 def _as_progress(path: Path, stage: Stage, report: Report) -> BytesReport:

@@ -259,6 +259,24 @@ def test_of_two_answers_of_one_commit_the_one_that_tells_more_counts(
     assert prewarm([stated], offline=True, cache_dir=mine.root)[0].cached
 
 
+@pytest.mark.parametrize(("here", "in_a_bundle"), [(2019, 2021), (2021, 2019)])
+def test_a_bundle_of_the_same_commit_makes_an_answer_no_older_than_it_is(
+    older: Path, cache: Path, tmp_path: Path, here: int, in_a_bundle: int
+) -> None:
+    """Else one that was given in between would count as later."""
+    for root, year in ((cache, here), (tmp_path / "third", in_a_bundle)):
+        [made] = prewarm([SOURCE], family="v2", cache_dir=root)
+        store = Store(root)
+        for name, answer in list(store.refs()):
+            store.remember(name, {**answer, "remembered_at": f"{year}-01-01T00:00:00+00:00"})
+    now = resolve(SOURCE, offline=True).commit
+    export_entries(store, [made.key], tmp_path / "same.tar")
+    for bundle in (tmp_path / "same.tar", older):
+        import_entries(Store(cache), bundle)
+    known = resolve(SOURCE, offline=True)
+    assert (known.commit, known.remembered_at) == (now, "2021-01-01T00:00:00+00:00")
+
+
 def test_two_checkpoints_of_an_unmoved_branch_are_two_from_the_next_refresh_on(
     local_hub: LocalHub, tiny: Path, cache: Path
 ) -> None:

@@ -23,7 +23,7 @@ log = logging.getLogger("depthhub_cache")
 RefProblem = Callable[[str, Mapping[str, Any], Sequence[Record]], str | None]
 """What is wrong with a ref (name, data) beside the entries of its bundle (their records), in words; None: nothing."""
 
-IsLater = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
+Merged = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any] | None]
 """Whether a ref's data in a bundle is of a later time than what is remembered under its name here."""
 
 State = Literal["imported", "kept", "replaced"]
@@ -52,13 +52,13 @@ def import_bundle(
     path: Path,
     *,
     ref_problem: RefProblem | None = None,
-    is_later: IsLater | None = None,
+    merged: Merged | None = None,
     progress: Report | None = None,
 ) -> ImportReport:
     """Publish the entries of the bundle `file` that are not in the store, and remember its refs that nobody knows here.
 
-    path: of the bundle, for messages. ref_problem: refs in which it finds something are refused. is_later: of a ref in
-    the bundle and the one that is remembered here; where it is, it takes that one's place.
+    path: of the bundle, for messages. ref_problem: refs in which it finds something are refused. merged: of a ref in
+    the bundle and the one that is remembered here, what takes that one's place; None where it stays.
     Raises BundleError at the first thing that is not as it was exported: the entries before it stay, verified as they
     are, and nothing of it. Raises CacheNotWritableError before anything is done where the space does not suffice.
     """
@@ -73,7 +73,7 @@ def import_bundle(
     there = {packed.key: store.get(packed.key) for packed in manifest.entries}
     store.require_space(sum(packed.weights.size for packed in manifest.entries if there[packed.key] is None))
     tell = progress or silent
-    bundle = _Import(store, reader, there, ref_problem, is_later, lambda: tell(reader.done, total))
+    bundle = _Import(store, reader, there, ref_problem, merged, lambda: tell(reader.done, total))
     entries = tuple(bundle.entry(packed) for packed in manifest.entries)
     refs = tuple(name for member in manifest.refs if (name := bundle.ref(member)) is not None)
     reader.end()
@@ -89,14 +89,14 @@ class _Import:
         reader: ArchiveReader,
         there: Mapping[Key, Entry | None],
         ref_problem: RefProblem | None,
-        is_later: IsLater | None,
+        merged: Merged | None,
         tell: Callable[[], None],
     ) -> None:
         self._store = store
         self._reader = reader
         self._there = there
         self._ref_problem = ref_problem
-        self._is_later = is_later
+        self._merged = merged
         self._tell = tell
         self._records: list[Record] = []
 
@@ -123,8 +123,11 @@ class _Import:
         here = self._store.recall(name)
         if not here and self._store.has_answer(name):  # damaged, hidden, or covered since: it may be a later one
             return None
-        if here and not (self._is_later is not None and self._is_later(data, here)):
-            return None
+        if here:
+            made = None if self._merged is None else self._merged(data, here)
+            if made is None:
+                return None
+            data = made
         self._store.remember(name, data)
         return name
 

@@ -147,7 +147,7 @@ def remember(located: HubCheckpoint, store: Store) -> None:
         return
     answer, known = located.to_ref(), store.recall(located.ref) or {}
     if (known.get("commit"), known.get("filename")) == (located.commit, located.filename):
-        answer = {**{fact: known[fact] for fact in _missing_in(answer) & known.keys()}, **answer}
+        answer = {**{fact: known[fact] for fact in not_asked_in(answer) & known.keys()}, **answer}
     try:
         store.remember(located.ref, answer)
     except (CacheNotWritableError, ValueError) as error:  # or it is too long: a question next time, nothing more
@@ -155,8 +155,8 @@ def remember(located: HubCheckpoint, store: Store) -> None:
         _forget(located.ref, located.commit, located.source, store)
 
 
-def _missing_in(answer: Mapping[str, Any]) -> set[str]:
-    """What was not asked this time, and is a fact of the commit."""
+def not_asked_in(answer: Mapping[str, Any]) -> set[str]:
+    """The facts of a commit that have to be asked for apart, and that an answer therefore does not tell."""
     config = set() if "config" in answer else {"config", "config_problem"}
     return config if "licence" in answer else {*config, "licence"}
 
