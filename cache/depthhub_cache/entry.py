@@ -88,7 +88,8 @@ def _look(folder: Path, key: Key) -> Entry | BrokenEntryError:
 
 def _examine(folder: Path, key: Key) -> Entry:
     try:
-        found = Record.parse(read_file(folder / record.FILE_NAME, record.LIMIT))
+        data = read_file(folder / record.FILE_NAME, record.LIMIT)
+        found = Record.parse(data)
     except ValueError as error:
         raise broken(folder, f"{record.FILE_NAME} is damaged: {error}") from error
     if found.key != key:
@@ -109,6 +110,8 @@ def _examine(folder: Path, key: Key) -> Entry:
     identity = identity_of(folder)
     if identity is None:
         raise broken(folder, f"{record.FILE_NAME} is missing")
+    if identity[1] != hashlib.sha256(data).hexdigest():
+        raise broken(folder, "another one took its place while it was read")
     return Entry(key, folder, weights, found, identity, file_state(state))
 
 

@@ -164,7 +164,7 @@ def _opened(request: Request, store: Store, device: str) -> "DepthModel":
         for attempt in range(_ATTEMPTS):
             entry, located, lease, _ = ensure_entry(request, store)
             try:
-                model = build(entry, located, device, mapped=should_map(entry, request, store))
+                model = build(entry, located, request, device, mapped=should_map(entry, request, store))
             except BrokenEntryError as error:
                 failed.callback(lease.release)  # not sooner: it keeps a collection away from the next attempt
                 if attempt == _ATTEMPTS - 1:

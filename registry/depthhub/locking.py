@@ -230,7 +230,7 @@ def _made(request: Request, leases: ExitStack) -> LockedModel:
 
 def _place(located: Any, request: Request, store: Store) -> dict[str, Any]:
     """Repository, type, commit and file. Of a pin whose commit is only a hint, the Hub says at which commit it is."""
-    if not is_commit(located.commits[0]) or len(located.commits) > 1:
+    if located.known_commit is None:
         from .steps.hub_file import ask_once
 
         there = HubFile(located.repo_id, located.filename, None, located.repo_type)
@@ -269,8 +269,8 @@ def _stale(model: LockedModel, request: Request) -> Iterator[Stale]:
         yield Stale(model.source, "commit", model.commit, None)
         return
     now: dict[str, str | None] = {}
-    if isinstance(located, HubCheckpoint) and len(located.commits) == 1 and is_commit(located.commit):
-        now["commit"] = located.commit
+    if isinstance(located, HubCheckpoint) and located.known_commit is not None:
+        now["commit"] = located.known_commit
     if located.content_hash is not None:
         now["sha256"] = located.content_hash
         now["key"] = _key_now(located, request)

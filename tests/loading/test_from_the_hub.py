@@ -163,7 +163,19 @@ def test_a_hinted_commit_that_is_gone_gives_way_to_main(
     digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
     entry = checkpoint("gone", repo_id=REPO, filename=FILE, sha256=digest, revision="d" * 40, revision_corroborations=1)
     monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
-    assert from_pretrained("gone").provenance.content_hash == digest
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    for dtype in (None, "float16"):  # the second of the original that the first has kept
+        made = from_pretrained("gone", dtype=dtype).provenance
+        assert (made.content_hash, made.commit) == (digest, None)
+
+
+def test_no_branch_is_called_a_commit(
+    local_hub: LocalHub, commit: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
+    entry = checkpoint("mine", repo_id=REPO, filename=FILE, sha256=digest)
+    monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+    assert from_pretrained("mine").provenance.commit is None
 
 
 def test_a_branch_is_asked_once_and_again_on_refresh(

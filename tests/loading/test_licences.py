@@ -119,6 +119,18 @@ def test_the_same_bytes_under_another_card_have_the_licence_that_they_have(
     assert [request for request in hub.requests if "resolve" in request.path] == []
 
 
+def test_a_model_has_the_licence_of_the_place_that_it_was_asked_of(
+    local_hub: LocalHub, tiny: Path, cache: Path
+) -> None:
+    """The entry is one, and its record has that of the first."""
+    for name, licence in (("a", "mit"), ("b", "cc-by-4.0")):
+        local_hub.add_file(f"me/{name}", "README.md", f"---\nlicense: {licence}\n---\n".encode(), lfs=False)
+        local_hub.add_file(f"me/{name}", "w.pth", tiny)
+    made = {name: from_pretrained(f"me/{name}/w.pth", family="v2").provenance for name in "ab"}
+    assert made["a"].path == made["b"].path
+    assert [(made[name].repo_id, made[name].licence) for name in "ab"] == [("me/a", "mit"), ("me/b", "cc-by-4.0")]
+
+
 def test_where_only_the_download_tells_the_bytes_it_is_refused_after_it(
     hub: LocalHub, tiny: Path, cache: Path, allow: Allow
 ) -> None:

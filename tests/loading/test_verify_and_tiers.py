@@ -599,7 +599,7 @@ def test_an_entry_that_another_one_replaces_before_it_is_opened_is_not_taken_for
         entry.path.rename(cache / "before")
         swapped.path.rename(entry.path)
         with pytest.raises(BrokenEntryError, match="took its place"):
-            build(entry, located, "cpu", mapped=True)
+            build(entry, located, request, "cpu", mapped=True)
 
 
 def test_weights_that_take_the_place_of_others_before_they_are_opened_are_not_taken_for_them(
@@ -615,7 +615,7 @@ def test_weights_that_take_the_place_of_others_before_they_are_opened_are_not_ta
     with lease:
         other.replace(entry.weights)
         with pytest.raises(BrokenEntryError, match="took its place"):
-            build(entry, located, "cpu", mapped=True)
+            build(entry, located, request, "cpu", mapped=True)
 
 
 def test_what_one_call_asks_for_is_there_when_it_ends_whatever_the_budget(

@@ -20,6 +20,7 @@ from ..garbage import collection_paused
 from ..model.assign import AssignError, assign
 from ..model.config import ModelConfig
 from ..provenance import Provenance
+from .licence import licence_of_entry
 from .located import Located
 from .request import Request
 
@@ -49,13 +50,13 @@ def should_map(entry: Entry, request: Request, store: Store) -> bool:
     return store.handling_of(entry).map if wish is None else wish
 
 
-def build(entry: Entry, located: Located, device: str, *, mapped: bool) -> DepthModel:
+def build(entry: Entry, located: Located, request: Request, device: str, *, mapped: bool) -> DepthModel:
     """The model of `entry`. Raises BrokenEntryError where the file is not what was published."""
     try:
         with collection_paused():
             tensors, header = read_converted(entry.weights, device=device, mapped=mapped, state=entry.state)
             _require_own(header, entry)
-            model = _empty_model(header.config, provenance_of(entry, located), tensors)
+            model = _empty_model(header.config, provenance_of(entry, located, request), tensors)
             assign(model, tensors)
     except (AssignError, CheckpointError) as error:
         if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
@@ -86,12 +87,12 @@ def _nothing_to_fill() -> AbstractContextManager[object]:
     return torch.device("meta") if torch.are_deterministic_algorithms_enabled() else nullcontext()
 
 
-def provenance_of(entry: Entry, located: Located) -> Provenance:
-    """The record's, but with the place that was asked for now: places with the same bytes share an entry."""
+def provenance_of(entry: Entry, located: Located, request: Request) -> Provenance:
+    """The record's, but with the place that was asked for now and its licence: the same bytes share an entry."""
     made, place = Provenance.of(entry), located.place()
     if place.commit is None and (place.repo_id, place.filename) == (made.repo_id, made.filename):
         place = place._replace(commit=made.commit)
-    return made._replace(**place.to_json())
+    return made._replace(**place.to_json(), licence=licence_of_entry(entry, located, request))
 
 
 def _require_own(header: ConvertedHeader, entry: Entry) -> None:

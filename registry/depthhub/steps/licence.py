@@ -1,7 +1,5 @@
 """The licence of the weights: who states it, and whether it is one of those that may be used here."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from depthhub_cache.entry import Entry

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from depthhub_cache.identity import ContentHash, is_sha256
 
 from ..catalog import CatalogEntry
-from ..hub_names import RepoType, file_path_problem, is_licence, revision_problem
+from ..hub_names import RepoType, file_path_problem, is_commit, is_licence, revision_problem
 from .digest import Settled
 from .stated import Stated, stated_by_config, unread
 
@@ -95,9 +95,13 @@ class HubCheckpoint(NamedTuple):
     def commit(self) -> str:
         return self.commits[0]
 
+    @property
+    def known_commit(self) -> str | None:
+        """The commit that has it; None where there is only a hint, or the name of a branch."""
+        return self.commit if len(self.commits) == 1 and is_commit(self.commit) else None
+
     def place(self) -> Place:
-        commit = self.commit if len(self.commits) == 1 else None
-        return Place(self.source, self.entry, self.repo_id, self.repo_type, self.filename, commit)
+        return Place(self.source, self.entry, self.repo_id, self.repo_type, self.filename, self.known_commit)
 
     def to_ref(self) -> Mapping[str, Any]:
         """The part that is worth remembering: what the Hub said."""

@@ -19,6 +19,7 @@ from depthhub_cache.store import Store
 
 from ..checkpoint.containers import OpenCheckpoint
 from ..errors import CheckpointError, NotFoundError, OfflineError
+from ..hub_names import is_commit
 from ..progress import Progress, Report
 from .digest import Settled, require_content, require_unchanged, settle, sha256_of
 from .local_file import forget
@@ -32,7 +33,8 @@ log = logging.getLogger("depthhub")
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
-    """An open file whose bytes have the content hash, and the commit it came from (None: a local file).
+    """An open file whose bytes have the content hash, and the commit it came from; None where that is not
+    known, as of a local file.
 
     downloaded: it is our own, in our staging directory, and nobody else writes to it. checked: its checksums were found
     right.
@@ -99,7 +101,7 @@ def _existing(located: HubCheckpoint, request: Request, store: Store) -> Obtaine
     return None
 
 
-def copies(located: HubCheckpoint, store: Store) -> Iterator[tuple[Path, str]]:
+def copies(located: HubCheckpoint, store: Store) -> Iterator[tuple[Path, str | None]]:
     """Files on this machine that should be the checkpoint, and the commit of each: kept originals, the Hub's own cache.
 
     None where nothing tells whether they are.
@@ -110,14 +112,14 @@ def copies(located: HubCheckpoint, store: Store) -> Iterator[tuple[Path, str]]:
 
     kept = store.kept(located.content_hash)
     if kept is not None:
-        yield kept, located.commit
+        yield kept, located.known_commit
     for commit in located.commits:
         found = hub.cached_file(located.repo_id, located.filename, repo_type=located.repo_type, revision=commit)
         if found is not None:
             yield found.path, found.commit
 
 
-def _verified(path: Path, located: HubCheckpoint, commit: str, request: Request) -> Obtained | None:
+def _verified(path: Path, located: HubCheckpoint, commit: str | None, request: Request) -> Obtained | None:
     """A copy that is what was asked for; None where it is not, or cannot be read: a download does it too."""
     with ExitStack() as unless_verified:
         try:
@@ -187,7 +189,8 @@ def _download(located: HubCheckpoint, request: Request, store: Store, staging: S
                 continue
         log.info("downloaded and verified %s bytes, sha256 %.12s", f"{staged.size:,}", content_hash)
         opened = OpenCheckpoint(staged.path)
-        return Obtained(opened, content_hash, commit, settle(opened), downloaded=True)
+        came_from = commit if is_commit(commit) else None
+        return Obtained(opened, content_hash, came_from, settle(opened), downloaded=True)
     raise AssertionError("a located checkpoint has at least one commit")
 
 
