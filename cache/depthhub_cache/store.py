@@ -368,7 +368,12 @@ class Store:
 
     def kept(self, content_hash: ContentHash) -> Path | None:
         """A kept original. Its bytes are not checked: whoever parses them checks them first."""
-        return next((found for tier in self.tiers if (found := tier.kept(content_hash)) is not None), None)
+        return next(self.all_kept(content_hash), None)
+
+    def all_kept(self, content_hash: ContentHash) -> Iterator[Path]:
+        """What may be the kept original, for who finds the first one damaged, or some other file beside it."""
+        for tier in self.tiers:
+            yield from tier.kept(content_hash)
 
     def note_use(self, kept: Path) -> None:
         """Say that a kept original is used now, as far as that can be written; of a tier below nothing is said."""

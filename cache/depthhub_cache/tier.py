@@ -62,11 +62,11 @@ class Tier(NamedTuple):
         """Every remembered name with its data."""
         return refs.all_refs(self.folder("refs"))
 
-    def kept(self, content_hash: ContentHash) -> Path | None:
-        """A kept original, unchecked."""
+    def kept(self, content_hash: ContentHash) -> list[Path]:
+        """A kept original, unchecked; and what others may have put beside it."""
         from .kept import kept_in
 
-        return next(iter(kept_in(self.original_folder(content_hash))), None)
+        return kept_in(self.original_folder(content_hash))
 
     def kept_checkpoints(self) -> Iterator[tuple[ContentHash, Path]]:
         """Every kept original."""

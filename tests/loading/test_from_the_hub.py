@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -349,6 +350,24 @@ def test_an_original_is_kept_though_it_cannot_be_converted(
     with pytest.raises(CheckpointError):
         prewarm(["owner/other/other.pth"], family="v2")
     assert [request for request in local_hub.requests if request.method == "GET"] == []
+
+
+@pytest.mark.parametrize("first", ["Thumbs.db", "a damaged one above"])
+def test_a_kept_original_is_found_behind_what_is_not_it(
+    local_hub: LocalHub, commit: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setenv("DEPTHHUB_KEEP_SOURCE", "1")
+    prewarm([SOURCE], family="v2")
+    [(_, kept)] = Store(cache).kept_checkpoints()
+    roots = str(cache)
+    if first == "Thumbs.db":
+        kept.with_name(first).write_bytes(b"pictures")
+    else:
+        shutil.copytree(cache, above := tmp_path / "above")
+        (above / kept.relative_to(cache)).write_bytes(kept.read_bytes()[:-1] + b"?")
+        roots = f"{above}{os.pathsep}{cache}"
+    local_hub.close()
+    assert not prewarm([SOURCE], family="v2", dtype="float16", offline=True, cache_dir=roots)[0].cached
 
 
 def test_an_original_is_kept_whatever_its_name_is(

@@ -110,8 +110,7 @@ def copies(located: HubCheckpoint, store: Store) -> Iterator[tuple[Path, str | N
         return
     from .. import hub
 
-    kept = store.kept(located.content_hash)
-    if kept is not None:
+    for kept in store.all_kept(located.content_hash):
         yield kept, located.known_commit
     for commit in located.commits:
         found = hub.cached_file(located.repo_id, located.filename, repo_type=located.repo_type, revision=commit)
