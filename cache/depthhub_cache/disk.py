@@ -256,22 +256,44 @@ def _take_apart(folder: Path, to: Path) -> None:
     """Move a folder that only its files can leave: a union mount keeps the folders of its lower layers in place.
 
     The record goes last. Where the way back fails too, it still lies in its place, and says what is missing beside it.
-    Nothing goes back to where something lies: it may be another's, made anew meanwhile.
+    What somebody makes anew there meanwhile stays: nothing goes back to where something lies, or without its record,
+    and a record has its name in `to` only beside what it was found with.
     """
     to.mkdir()
-    moved: list[Path] = []
+    lies, taken, moved = folder / record.FILE_NAME, to / f"{record.FILE_NAME}.taken", list[Path]()
+    own = _facts_of(lies)
     try:
-        for path in sorted(folder.iterdir(), key=lambda path: (path.name == record.FILE_NAME, path.name)):
-            path.rename(to / path.name)
-            moved.append(path)
+        for path in sorted(folder.iterdir()):
+            if path != lies:
+                path.rename(to / path.name)
+                moved.append(path)
+        if own is not None:
+            lies.rename(taken)
     except OSError:
-        for path in moved:
+        for path in moved if _facts_of(lies) == own else ():
             with suppress(OSError):  # each for itself, and none in the place of the error that led here
                 take_free_name(to / path.name, path)
         remove_empty_folder(to)
         raise
     with suppress(OSError):
+        if _facts_of(taken) == own:
+            taken.rename(to / record.FILE_NAME)
+        else:
+            take_free_name(taken, lies)
         folder.rmdir()
+
+
+def _facts_of(path: Path) -> tuple[int, int, bytes] | None:
+    """What tells one record from another that has its name; None where there is none."""
+    try:
+        state = path.lstat()
+    except OSError:
+        return None
+    data = b""
+    if stat.S_ISREG(state.st_mode) and state.st_size <= record.LIMIT:
+        with suppress(OSError):
+            data = path.read_bytes()
+    return state.st_mode, state.st_mtime_ns, data
 
 
 def _is_folder(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -378,8 +379,8 @@ def test_an_entry_of_an_image_that_cannot_be_taken_away_whole_stays_whole(
     assert files_under(store.root / "v1" / "tmp") == {}
 
 
-@pytest.mark.parametrize("meanwhile", ["nothing", "made anew"])
-def test_what_goes_back_to_an_entry_of_an_image_takes_the_place_of_nothing(
+@pytest.mark.parametrize("meanwhile", ["nothing", "made anew", "made anew, and half of it taken"])
+def test_what_is_taken_apart_never_becomes_one_with_what_is_made_anew_meanwhile(
     tmp_path: Path, union_mount: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
     publish(Store(tmp_path / "image"), "vits").weights.write_bytes(flipped := bytes(weights_of("vits")[:-1]) + b"?")
@@ -389,15 +390,22 @@ def test_what_goes_back_to_an_entry_of_an_image_takes_the_place_of_nothing(
     rename = Path.rename
 
     def held_up(path: Path, target: Path) -> Path:
-        if path.name == "entry.json" and "quarantine" in str(target):  # the weights are there already
+        if path == entry.path / "entry.json" and "quarantine" in str(target):  # the weights are there already
             monkeypatch.undo()
-            if meanwhile == "made anew":
+            if meanwhile != "nothing":
                 path.unlink()  # as another who sets it aside does with what is left
                 publish(store, "vits")
-            raise FileNotFoundError(2, "No such file or directory", str(path))
+            if meanwhile != "made anew, and half of it taken":
+                raise FileNotFoundError(2, "No such file or directory", str(path))
+            rename(path, target)
+            shutil.rmtree(entry.path)  # half an entry: another sets it aside
+            return target
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", held_up)
     with suppress(BrokenEntryError, CacheError):
         store.distrust(entry, "a bit was flipped")
-    assert entry.weights.read_bytes() == (flipped if meanwhile == "nothing" else weights_of("vits"))
+    if meanwhile == "made anew, and half of it taken":
+        assert store.get(entry.key) is None
+    else:
+        assert entry.weights.read_bytes() == (flipped if meanwhile == "nothing" else weights_of("vits"))
