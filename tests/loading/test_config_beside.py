@@ -82,6 +82,22 @@ def test_a_config_json_that_nobody_can_remember_says_nothing(local_hub: LocalHub
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
+@pytest.mark.parametrize("inside", [None, "backbone_config"])
+def test_what_is_long_in_a_config_json_is_not_remembered(
+    local_hub: LocalHub, tmp_path: Path, cache: Path, inside: str | None
+) -> None:
+    """It would take more than one megabyte, as it is written there."""
+    config = transformers_config("tiny", family="v2-metric", max_depth=30)
+    part = config if inside is None else config[inside]
+    assert isinstance(part, dict)
+    part["history"] = list(range(100_000))
+    local_hub.add_file("me/long", "config.json", json.dumps(config).encode(), lfs=False)
+    local_hub.add_file("me/long", "w.safetensors", make_checkpoint(tmp_path / "w.safetensors", layout="transformers"))
+    for offline in (False, True):
+        assert from_pretrained("me/long", offline=offline).config.max_depth == 30
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
 def test_what_was_not_asked_is_not_remembered_as_nothing(
     local_hub: LocalHub, tmp_path: Path, catalog: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,10 @@ CONFIG = "config.json"
 LIMIT = 1 << 20
 """Bytes of a config.json that are read at most."""
 
+_BACKBONE = "backbone_config"
+_LONG = 4096
+"""Characters of a field that none has that decides how to build a model."""
+
 
 class Stated(NamedTuple):
     """How to build a model, as the file itself or the config.json beside it says.
@@ -71,7 +75,14 @@ def stated_by_config(config: object) -> Stated | None:
     if is_of_another_model(config):
         return Stated(None, {"model_type": shown(config["model_type"])})  # the rest is of no use to anybody
     build = build_from_config_json(config)
-    return None if build is None else Stated(build, config)
+    return None if build is None else Stated(build, _without_what_is_long(config))
+
+
+def _without_what_is_long(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Labels, token tables and histories decide nothing, and what does is remembered: it has to stay short."""
+    fields = {name: config[name] for name in config if len(repr(config[name])) <= _LONG}
+    backbone = config.get(_BACKBONE)
+    return {**fields, _BACKBONE: _without_what_is_long(backbone)} if isinstance(backbone, Mapping) else fields
 
 
 def read_config(path: Path, folder: int | None = None) -> bytes | None:
