@@ -123,12 +123,15 @@ def test_a_model_has_the_licence_of_the_place_that_it_was_asked_of(
     local_hub: LocalHub, tiny: Path, cache: Path
 ) -> None:
     """The entry is one, and its record has that of the first."""
-    for name, licence in (("a", "mit"), ("b", "cc-by-4.0")):
-        local_hub.add_file(f"me/{name}", "README.md", f"---\nlicense: {licence}\n---\n".encode(), lfs=False)
-        local_hub.add_file(f"me/{name}", "w.pth", tiny)
-    made = {name: from_pretrained(f"me/{name}/w.pth", family="v2").provenance for name in "ab"}
-    assert made["a"].path == made["b"].path
-    assert [(made[name].repo_id, made[name].licence) for name in "ab"] == [("me/a", "mit"), ("me/b", "cc-by-4.0")]
+    licences = {"me/a": "mit", "me/b": "cc-by-4.0", "me/c": None}
+    for repo, licence in licences.items():
+        if licence is not None:
+            local_hub.add_file(repo, "README.md", f"---\nlicense: {licence}\n---\n".encode(), lfs=False)
+        local_hub.add_file(repo, "w.pth", tiny)
+    made = [from_pretrained(f"{repo}/w.pth", family="v2").provenance for repo in licences]
+    assert len({one.path for one in made}) == 1
+    assert {one.repo_id: one.licence for one in made} == licences
+    assert from_pretrained(tiny, family="v2").provenance.licence is None
 
 
 def test_where_only_the_download_tells_the_bytes_it_is_refused_after_it(

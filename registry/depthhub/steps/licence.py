@@ -42,10 +42,15 @@ def licence_of(located: Located, content_hash: ContentHash | None, request: Requ
 
 
 def licence_of_entry(entry: Entry, located: Located, request: Request) -> str | None:
-    """As `licence_of` has it; the record, which somebody else may have written, has a word only where nobody has."""
-    made_of, recorded = entry.record.about.get("content_hash"), entry.record.about.get("licence")
+    """As `licence_of` has it; else as the record has it of the same repository, where its card was not looked at."""
+    about = entry.record.about
+    made_of, recorded = about.get("content_hash"), about.get("licence")
     content_hash = located.content_hash or (ContentHash(str(made_of)) if is_sha256(made_of) else None)
-    return licence_of(located, content_hash, request).name or (recorded if isinstance(recorded, str) else None)
+    licence = licence_of(located, content_hash, request).name
+    if licence is not None or not isinstance(located, HubCheckpoint) or located.card_asked:
+        return licence
+    is_its_own = (about.get("repo_type"), about.get("repo_id")) == (located.repo_type, located.repo_id)
+    return recorded if is_its_own and isinstance(recorded, str) else None
 
 
 def require_licence(located: Located, content_hash: ContentHash | None, request: Request) -> None:
