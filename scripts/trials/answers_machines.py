@@ -62,15 +62,15 @@ def _made_undisturbed(wanted: Wanted, folder: Path) -> Known:
 
 @dataclass(slots=True)
 class Machine:
-    """here: what lies whole in its cache. damaged: of that, where a byte was changed since. learned: (commit, file)
-    pairs whose sha256 a download has told.
+    """here: what lies in its cache. damaged: of that, where a byte was changed since. learned: names, each with the
+    number of a commit, of whose file it remembers the sha256, as a download or the Hub has told it.
     """
 
     root: Path
     promises: Promises = field(default_factory=Promises)
     here: set[Wanted] = field(default_factory=set)
     damaged: set[Wanted] = field(default_factory=set)
-    learned: set[tuple[str, int, str]] = field(default_factory=set)
+    learned: set[tuple[Name, int]] = field(default_factory=set)
 
     @property
     def store(self) -> Store:

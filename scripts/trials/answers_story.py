@@ -140,7 +140,6 @@ class Story:
             return
         if given != self._made[wanted]:
             raise BrokenPromiseError(f"it gave {given}, and {wanted} is {self._made[wanted]}")
-        call.machine.learned.add((call.name, answer.commit))
         self._is_here(call.machine, wanted)
 
     def _judge_refusal(self, error: DepthHubError, call: Call, answer: Answer | None, wanted: Wanted | None) -> None:
@@ -177,6 +176,8 @@ class Story:
                 )
             if found[0] is not None:
                 promises.remember(name, replace(found[0], when=str(there.remembered_at)))
+                if there.content_hash is not None:
+                    machine.learned.add((name, found[0].commit))
             elif or_before is not None:
                 promises.forget_as(or_before, name)
 
@@ -231,7 +232,6 @@ class Story:
             weights = repository.commits[answer.commit].weights[answer.filename]
             if sha256_of(weights) in carried and (repository.lfs or (name, answer.commit) in giver.learned):
                 taker.promises.brought(name, answer)
-                taker.learned |= {(name, answer.commit)} & giver.learned
         taker.here |= giver.here
         taker.damaged -= giver.here
         self._report.did("a bundle was carried")
