@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 class Resolution:
     """What a source means now.
 
-    name: in the catalog. repo_id, repo_type, commit: on the Hub; local_path: on this machine. content_hash: sha256 of
-    the checkpoint, None where only a download can tell. pinned: by the catalog, so that nobody needs to be asked.
-    remembered_at: when the Hub was asked (ISO 8601, UTC). build: family, taps and maximum depth, None where nothing
-    tells (`undecided` says why). key, path: the entry; path is None while it is not in the cache. size: bytes of the
-    checkpoint.
+    name: in the catalog. repo_id, repo_type, commit: on the Hub; of a pin whose commit is only a hint, no commit.
+    local_path: on this machine. content_hash: sha256 of the checkpoint, None where only a download can tell.
+    pinned: by the catalog, so that nobody needs to be asked. remembered_at: when the Hub was asked (ISO 8601, UTC).
+    build: family, taps and maximum depth, None where nothing tells (`undecided` says why). key, path: the entry; path
+    is None while it is not in the cache. size: bytes of the checkpoint.
     """
 
     source: str
@@ -106,7 +106,7 @@ def _resolution(request: Request) -> Resolution:
         repo_id=on_hub.repo_id if on_hub else None,
         repo_type=on_hub.repo_type if on_hub else None,
         filename=located.filename,
-        commit=on_hub.commit if on_hub else None,
+        commit=on_hub.known_commit if on_hub else None,
         local_path=None if isinstance(located, HubCheckpoint) else located.path,
         content_hash=located.content_hash,
         pinned=on_hub is not None and on_hub.pinned,

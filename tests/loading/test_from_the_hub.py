@@ -177,6 +177,7 @@ def test_no_branch_is_called_a_commit(
     entry = checkpoint("mine", repo_id=REPO, filename=FILE, sha256=digest)
     monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
     assert from_pretrained("mine").provenance.commit is None
+    assert resolve("mine").commit is None
 
 
 def test_a_branch_is_asked_once_and_again_on_refresh(

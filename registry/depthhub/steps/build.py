@@ -21,7 +21,7 @@ from ..model.assign import AssignError, assign
 from ..model.config import ModelConfig
 from ..provenance import Provenance
 from .licence import licence_of_entry
-from .located import Located
+from .located import Located, Place
 from .request import Request
 
 
@@ -90,9 +90,13 @@ def _nothing_to_fill() -> AbstractContextManager[object]:
 def provenance_of(entry: Entry, located: Located, request: Request) -> Provenance:
     """The record's, but with the place that was asked for now and its licence: the same bytes share an entry."""
     made, place = Provenance.of(entry), located.place()
-    if place.commit is None and (place.repo_id, place.filename) == (made.repo_id, made.filename):
+    if place.commit is None and _file(place) == _file(made):
         place = place._replace(commit=made.commit)
     return made._replace(**place.to_json(), licence=licence_of_entry(entry, located, request))
+
+
+def _file(of: Place | Provenance) -> tuple[str | None, str | None, str]:
+    return of.repo_type, of.repo_id, of.filename
 
 
 def _require_own(header: ConvertedHeader, entry: Entry) -> None:
