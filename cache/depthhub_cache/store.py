@@ -463,15 +463,15 @@ class Store:
     def _published(self, made: Record, data: bytes) -> Entry:
         """The entry of the record `made`, which was written as `data`."""
         folder = self._own.entry_folder(made.key)
+        weights, state = folder / made.weights, (0, 0)
+        with suppress(OSError):  # another process has moved it already
+            state = file_state(weights.stat())
         identity: Identity | None = None
         with suppress(CacheError):
             identity = identity_of(folder)
         if identity is None or identity[1] != hashlib.sha256(data).hexdigest():
             identity = (0, "")  # what lies there by now is another's: nobody is to take it for this one
         self._distrusted.discard((folder, identity))  # by a coarse clock, what was distrusted may have had the same
-        weights, state = folder / made.weights, (0, 0)
-        with suppress(OSError):  # another process has moved it already
-            state = file_state(weights.stat())
         return Entry(made.key, folder, weights, made, identity, state)
 
     def _is_bad(self, folder: Path, key: Key) -> bool:
