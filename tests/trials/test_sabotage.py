@@ -48,9 +48,9 @@ SABOTAGE = {
         "from depthhub_cache import collection\ncollection.last_use = lambda tier, key: 0.0",
         "AssertionError",
     ),
-    "answers": (  # what the Hub takes back is not forgotten
-        "from depthhub.steps.remembered import Earlier\nEarlier.is_over = lambda self: None",
-        "nothing was promised, and it gave",
+    "answers": (  # what the Hub says is never remembered
+        "from depthhub.steps.remembered import Earlier\nEarlier.stands = lambda *_: False",
+        "remembers None of",
     ),
     "fuzz": (  # a record without a name of its weights
         "from depthhub_cache import record\nrecord.is_file_name = lambda text: '/' not in text",
