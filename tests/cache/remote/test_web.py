@@ -20,7 +20,7 @@ from .web import Answer, Web
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-QUICK = {"connect_timeout": 0.5, "stall_timeout": 0.5, "total_timeout": 10.0}
+QUICK = {"connect_timeout": 2.0, "stall_timeout": 2.0, "total_timeout": 10.0}
 
 
 @pytest.fixture
