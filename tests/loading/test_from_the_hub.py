@@ -180,6 +180,20 @@ def test_no_branch_is_called_a_commit(
     assert resolve("mine").commit is None
 
 
+def test_the_commit_of_a_space_is_none_of_its_namesake(
+    local_hub: LocalHub, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
+    local_hub.add_file("o/twin", "t.pth", tiny, repo_type="space")
+    local_hub.add_file("o/twin", "t.pth", tiny)
+    entry = checkpoint("mine", repo_id="o/twin", filename="t.pth", sha256=digest)
+    monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+    of_the_space = from_pretrained("hf://spaces/o/twin/t.pth", family="v2").provenance
+    mine = from_pretrained("mine").provenance
+    assert mine.path == of_the_space.path
+    assert (of_the_space.commit is None, mine.commit) == (False, None)
+
+
 def test_a_branch_is_asked_once_and_again_on_refresh(
     local_hub: LocalHub, commit: str, tmp_path: Path, cache: Path
 ) -> None:

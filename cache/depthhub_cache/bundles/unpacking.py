@@ -24,7 +24,7 @@ RefProblem = Callable[[str, Mapping[str, Any], Sequence[Record]], str | None]
 """What is wrong with a ref (name, data) beside the entries of its bundle (their records), in words; None: nothing."""
 
 Merged = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any] | None]
-"""Whether a ref's data in a bundle is of a later time than what is remembered under its name here."""
+"""Of a ref's data in a bundle and what is remembered under its name here: what is to be; None where that stays."""
 
 State = Literal["imported", "kept", "replaced"]
 """kept: a sound one was there already. replaced: what was there was broken."""
