@@ -109,7 +109,9 @@ def publish_folder(folder: Path, target: Path) -> bool:
 
 def publish(taken: Path, target: Path) -> bool:
     """Give back its name to what was taken away, folder or file; False, and nothing done, where `target` is taken."""
-    if taken.is_dir():
+    with refusals(target):
+        folder = _is_folder(taken)
+    if folder:
         return publish_folder(taken, target)
     if os.path.lexists(target):
         return False
@@ -178,12 +180,12 @@ def remove_empty_folder(path: Path) -> None:
 
 
 def tree_size(path: Path) -> int:
-    """Bytes of the files in a directory, or of a file; what vanishes meanwhile counts nothing."""
-    if not _is_folder(path):
-        try:
+    """Bytes of the files in a directory, or of a file; what vanishes meanwhile, or cannot be told, counts nothing."""
+    try:
+        if not _is_folder(path):
             return path.lstat().st_size
-        except OSError:
-            return 0
+    except OSError:
+        return 0
     size = 0
     for folder, _, names in os.walk(path):
         for name in names:

@@ -65,6 +65,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def leads_to_a_file(path: Path) -> bool:
+    """Whether `path` is a regular file, or a link to one, as far as the system tells."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
 def open_file(path: Path) -> BinaryIO:
     """A regular file, open for reading. Raises ValueError for anything else, before it can wait for it."""
     file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  it is handed on

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import CacheError, CacheNotWritableError
@@ -54,8 +54,9 @@ def _not_writable(path: Path, error: OSError) -> CacheNotWritableError:
 def _in_the_way(path: Path) -> Path:
     """The part of `path` nearest to the root that is not a folder."""
     for part in (*reversed(path.parents), path):
-        if os.path.lexists(part) and not part.is_dir():
-            return part
+        with suppress(OSError):  # what cannot be looked at is not what was told of
+            if os.path.lexists(part) and not part.is_dir():
+                return part
     return path
 
 

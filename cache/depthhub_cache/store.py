@@ -21,7 +21,7 @@ from .errors import CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
 from .identity import ContentHash, Key, is_file_name, is_sha256
 from .leases import Lease
-from .reading import children, hides, may_be_there
+from .reading import children, hides, leads_to_a_file, may_be_there
 from .record import Record
 from .refs import lost_markers, lost_path, ref_bytes, ref_files, ref_path, ref_problem
 from .refusal import refusals
@@ -394,7 +394,7 @@ class Store:
         from .abandoned import abandoned_directories
 
         for directory in abandoned_directories(self._tmp):
-            if (directory / name).is_file():
+            if leads_to_a_file(directory / name):
                 yield directory / name
 
     def sweep(self) -> int:

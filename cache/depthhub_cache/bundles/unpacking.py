@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ class _Import:
         return name
 
     def _imported(self, packed: PackedEntry, made: Record) -> Imported:
-        state: State = "replaced" if self._store.tiers[0].entry_folder(packed.key).exists() else "imported"
+        state: State = "replaced" if os.path.lexists(self._store.tiers[0].entry_folder(packed.key)) else "imported"
         there = self._sound(packed.key)
         if there is None:
             return Imported(entry=self._published(packed, made), state=state)
