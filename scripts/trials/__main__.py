@@ -21,7 +21,7 @@ from .report import Report
 from .trial import Count, Options, Trial
 from .workplace import place_of
 
-TRIALS = ("kill", "race", "disk-full", "read-only", "hub", "flip", "fsync", "machine", "answers", "fuzz")
+TRIALS = ("kill", "race", "disk-full", "read-only", "hub", "flip", "fsync", "machine", "schedules", "answers", "fuzz")
 """Each is the module of its name; `trial.py` says what it must have."""
 
 

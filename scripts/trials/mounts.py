@@ -39,6 +39,14 @@ def change_memory(folder: Path, options: str) -> None:
     _mount("depthhub-trial", folder, "tmpfs", _REMOUNT, options)
 
 
+def mount_union(folder: Path, lower: Path, *, scratch: Path) -> None:
+    """What lies in `lower`, on `folder`; changes go to `scratch`, on a tmpfs. So an image's layers are mounted."""
+    upper, work = scratch / "upper", scratch / "work"
+    for place in (upper, work):
+        place.mkdir()
+    _mount("overlay", folder, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work}")
+
+
 def make_read_only(folder: Path) -> None:
     """`folder` alone, with all below it, can only be read until it is unmounted."""
     _mount(str(folder), folder, None, _BIND)

@@ -114,5 +114,5 @@ def publish_sample(store: Store, name: object) -> Key:
         return store.publish(sample_key(name), staging, about={"name": str(name)}).key
 
 
-def sample_sha256(name: object) -> str:
-    return hashlib.sha256(sample_weights(name)).hexdigest()
+def sample_sha256(name: object, size: int = 20_000) -> str:
+    return hashlib.sha256(sample_weights(name, size)).hexdigest()

@@ -48,6 +48,16 @@ SABOTAGE = {
         "from depthhub_cache import collection\ncollection.last_use = lambda tier, key: 0.0",
         "AssertionError",
     ),
+    "schedules": (  # an entry is published file by file, over what is there
+        "from depthhub_cache import disk\n"
+        "def publish_folder(folder, target):\n"
+        "    disk.make_folder(target)\n"
+        "    for name in ('entry.json', 'weights.safetensors'):\n"
+        "        (folder / name).replace(target / name)\n"
+        "    return True\n"
+        "disk.publish_folder = publish_folder",
+        "was given other bytes than its record says",
+    ),
     "answers": (  # what the Hub says is never remembered
         "from depthhub.steps.remembered import Earlier\nEarlier.stands = lambda *_: False",
         "remembers None of",
