@@ -9,7 +9,7 @@ from . import disk
 from .entry import unreadable
 from .errors import CacheError
 from .identity import ContentHash, is_file_name, is_sha256
-from .reading import children, leads_to_a_file
+from .reading import children, may_be_a_file
 from .staging import Staging
 from .verification import sha256_of
 
@@ -58,7 +58,7 @@ def _right_one(folder: Path, content_hash: ContentHash) -> Path | None:
 
 def kept_in(folder: Path) -> list[Path]:
     """The files in `folder`: one, but for what file managers and network file systems leave beside it."""
-    return [path for path in children(folder) if leads_to_a_file(path) and not path.name.startswith(".")]
+    return [path for path in children(folder) if may_be_a_file(path) and not path.name.startswith(".")]
 
 
 def all_kept(checkpoints: Path) -> Iterator[tuple[ContentHash, Path]]:

@@ -65,12 +65,12 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def leads_to_a_file(path: Path) -> bool:
-    """Whether `path` is a regular file, or a link to one, as far as the system tells."""
+def may_be_a_file(path: Path) -> bool:
+    """Whether `path` is a regular file, or a link to one; what cannot be told may be one."""
     try:
-        return stat.S_ISREG(path.stat().st_mode)
+        return path.is_file()
     except OSError:
-        return False
+        return True
 
 
 def open_file(path: Path) -> BinaryIO:

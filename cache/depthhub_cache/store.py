@@ -21,7 +21,7 @@ from .errors import CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
 from .identity import ContentHash, Key, is_file_name, is_sha256
 from .leases import Lease
-from .reading import children, hides, leads_to_a_file, may_be_there
+from .reading import children, hides, may_be_a_file, may_be_there
 from .record import Record
 from .refs import lost_markers, lost_path, ref_bytes, ref_files, ref_path, ref_problem
 from .refusal import refusals
@@ -163,17 +163,17 @@ class Store:
                 raise CacheError(f"The entry {folder} is {held}.", path=folder)
             return collection.delete(self._own, "entry", key, taken)
 
-    def verify(self, entry: Entry | Key, *, deep: bool) -> None:
-        """Raises BrokenEntryError that names what is wrong: quick by record, header and size, deep by every byte.
+    def verify(self, entry: Entry | Key, *, deep: bool) -> Entry:
+        """What was verified: it may be another one than `entry`, that has taken its place since.
 
+        Raises BrokenEntryError that names what is wrong: quick by record, header and size, deep by every byte.
         Given a key, the first tier that has something under it is looked at.
         """
         from .verification import verify_entry
 
         if isinstance(entry, Entry):
-            verify_entry(entry.path, entry.key, deep=deep)
-        else:
-            verify_entry(self.folder_of(entry), entry, deep=deep)
+            return verify_entry(entry.path, entry.key, deep=deep)
+        return verify_entry(self.folder_of(entry), entry, deep=deep)
 
     def folder_of(self, key: Key) -> Path:
         """Where the entry `key` is, whole or broken, in the first tier that has it; else where it would be made."""
@@ -187,7 +187,8 @@ class Store:
             log.warning("%s is not used: %s", entry.path, reason)
             return
         try:
-            self.quarantine(entry.path, reason, still=lambda path: identity_of(path) == entry.identity)
+            if identity_of(entry.path) == entry.identity:  # nobody is to miss another one that is there by now
+                self.quarantine(entry.path, reason, still=lambda path: identity_of(path) == entry.identity)
         except CacheError as error:
             log.warning("%s is not used: %s (it cannot be set aside: %s)", entry.path, reason, error)
 
@@ -394,7 +395,7 @@ class Store:
         from .abandoned import abandoned_directories
 
         for directory in abandoned_directories(self._tmp):
-            if leads_to_a_file(directory / name):
+            if may_be_a_file(directory / name):
                 yield directory / name
 
     def sweep(self) -> int:

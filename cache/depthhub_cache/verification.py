@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
+from typing import BinaryIO
 
-from .entry import Entry, broken, read_entry, unreadable
+from .entry import Entry, broken, file_state, read_entry, unreadable
 from .errors import BrokenEntryError, CacheError
 from .identity import ContentHash, Key
 from .reading import open_file
 from .safetensors_header import check_header
 
 _CHUNK = 4 << 20
+_ATTEMPTS = 5
 
 
 def verify_entry(folder: Path, key: Key, *, deep: bool) -> Entry:
@@ -19,21 +22,22 @@ def verify_entry(folder: Path, key: Key, *, deep: bool) -> Entry:
 
     quick: finds every truncation, and every changed byte of record and header. deep: every changed byte of the weights.
     """
-    entry = read_entry(folder, key)
-    if entry is None:
-        raise broken(folder, "it is not there")
-    try:
-        if entry.weights.suffix == ".safetensors":
-            _check_frame(entry)
-        if deep:
-            _check_bytes(entry)
-    except FileNotFoundError as error:
-        raise broken(folder, f"{entry.weights.name} is missing") from error
-    except OSError as error:
-        if isinstance(error, CacheError):
-            raise
-        raise unreadable(folder, error) from error  # nothing that was read is wrong
-    return entry
+    for _ in range(_ATTEMPTS):
+        entry = read_entry(folder, key)
+        if entry is None:
+            raise broken(folder, "it is not there")
+        try:
+            if entry.weights.suffix == ".safetensors":
+                _check_frame(entry)
+            if not deep or _check_bytes(entry):
+                return entry
+        except FileNotFoundError as error:
+            raise broken(folder, f"{entry.weights.name} is missing") from error
+        except OSError as error:
+            if isinstance(error, CacheError):
+                raise
+            raise unreadable(folder, error) from error  # nothing that was read is wrong
+    raise CacheError(f"The entry {folder} was replaced each time that it was verified. Try again.", path=folder)
 
 
 def is_broken(folder: Path, key: Key, *, deep: bool) -> bool:
@@ -49,10 +53,14 @@ def is_broken(folder: Path, key: Key, *, deep: bool) -> bool:
 
 def sha256_of(path: Path) -> ContentHash:
     """The sha256 of a file's bytes."""
-    digest = hashlib.sha256()
     with open_file(path) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+        return _sha256_in(file)
+
+
+def _sha256_in(file: BinaryIO) -> ContentHash:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
     return ContentHash(digest.hexdigest())
 
 
@@ -63,7 +71,12 @@ def _check_frame(entry: Entry) -> None:
         raise broken(entry.path, f"{entry.weights.name} is damaged: {error}") from error
 
 
-def _check_bytes(entry: Entry) -> None:
-    found = sha256_of(entry.weights)
+def _check_bytes(entry: Entry) -> bool:
+    """Raises BrokenEntryError where they are not those of its record. False: they are another one's by now."""
+    with open_file(entry.weights) as file:
+        if file_state(os.fstat(file.fileno())) != entry.state:
+            return False
+        found = _sha256_in(file)
     if found != entry.record.weights_sha256:
         raise broken(entry.path, f"{entry.weights.name} has sha256 {found} instead of {entry.record.weights_sha256}")
+    return True

@@ -64,12 +64,13 @@ def test_what_cannot_be_given_back_is_a_typed_error_and_is_not_lost(store: Store
     assert (place / "weights.safetensors").exists()
 
 
-def test_a_kept_original_that_cannot_be_looked_at_is_passed_by(store: Store, refuse: Refuse) -> None:
+def test_a_kept_original_that_cannot_be_looked_at_may_be_one(store: Store, refuse: Refuse) -> None:
     data = b"an original"
     with store.stage() as staging:
         path = store.keep(staging.add("vits.pth", data), hash_of(data))
     refuse(lambda other: other == path)
-    assert store.kept(hash_of(data)) is None
+    assert store.kept(hash_of(data)) == path
+    assert dict(store.kept_checkpoints()) == {hash_of(data): path}
 
 
 def test_what_is_in_the_way_is_named_though_it_cannot_be_looked_at(tmp_path: Path, refuse: Refuse) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import tempfile
 from contextlib import suppress
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthhub_cache.errors import BrokenEntryError
+from depthhub_cache import verification
+from depthhub_cache.entry import Entry
+from depthhub_cache.errors import BrokenEntryError, CacheError
 from depthhub_cache.safetensors_header import check_header
 from depthhub_cache.store import Store
 
@@ -73,6 +76,47 @@ def test_a_record_with_flipped_bits_is_never_a_crash_and_never_of_another_key(st
         record.write_bytes(whole[:size])
         with pytest.raises(BrokenEntryError, match=r"entry\.json is damaged"):
             store.verify(entry, deep=False)
+
+
+def test_whoever_verifies_an_entry_is_told_which_one_that_was(store: Store) -> None:
+    damaged = publish(store, "vits")
+    flipped = bytearray(damaged.weights.read_bytes())
+    flipped[-1] ^= 1
+    damaged.weights.write_bytes(flipped)
+    damaged.path.rename(store.root / "v1" / "in the hands of a collection")
+    sound = publish(store, "vits", since="it was missing")
+    for deep in (False, True):
+        assert store.verify(damaged, deep=deep) == store.verify(sound.key, deep=deep) == sound
+
+
+def test_what_is_verified_is_the_file_that_was_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, times = publish(store, "vits"), list[int]()
+    whole, check = entry.weights.read_bytes(), verification._check_frame
+
+    def meanwhile(found: Entry) -> None:
+        """The first time another one took its place after it was found, and another record with it."""
+        check(found)
+        times.append(found.state[1])
+        if len(times) == 1:
+            entry.weights.unlink()
+            entry.weights.write_bytes(whole)
+            os.utime(entry.weights, ns=(0, times[0] + 1))
+
+    monkeypatch.setattr(verification, "_check_frame", meanwhile)
+    assert store.verify(entry.key, deep=True).state[1] == times[0] + 1
+    assert times == [times[0], times[0] + 1]
+
+
+def test_what_is_replaced_each_time_is_an_error_and_not_broken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = publish(store, "vits")
+
+    def meanwhile(found: Entry) -> None:
+        os.utime(entry.weights, ns=(0, found.state[1] + 1))
+
+    monkeypatch.setattr(verification, "_check_frame", meanwhile)
+    with pytest.raises(CacheError, match="was replaced each time") as caught:
+        store.verify(entry.key, deep=True)
+    assert not isinstance(caught.value, BrokenEntryError)
 
 
 def test_an_entry_that_is_not_there_is_said_to_be_missing(store: Store) -> None:

@@ -160,12 +160,10 @@ class _Import:
         entry = self._there[key]
         while entry is not None:
             try:
-                self._store.verify(entry, deep=True)
+                return self._store.verify(entry, deep=True)
             except BrokenEntryError as error:
                 self._store.distrust(entry, str(error))
                 entry = self._store.get(key)  # one in a tier below
-            else:
-                return entry
         return None
 
     def _published(self, packed: PackedEntry, made: Record) -> Entry:

@@ -78,17 +78,21 @@ def find_sound(wanted: Wanted, request: Request, store: Store) -> Entry | None:
     return entry
 
 
-def require_as_wanted(entry: Entry, request: Request, store: Store) -> None:
-    """Of an entry that was made just now: another process may have been first, with bytes of its own.
+def as_wanted(made: Entry, request: Request, store: Store) -> Entry:
+    """The entry that was made just now, or what another process has published in its place, with bytes of its own.
 
     Raises IntegrityError where they are not the locked ones, BrokenEntryError where they are not what the record says.
     """
-    if not _is_as_wanted(entry, request, store):
+    entry: Entry | None = made
+    while entry is not None and not _is_as_wanted(entry, request, store):
+        entry = store.get(entry.key)
+    if entry is None:
         raise BrokenEntryError(
-            f"{request.source}: another process published the entry {entry.path} meanwhile, and it was damaged; it is "
+            f"{request.source}: another process published the entry {made.path} meanwhile, and it was damaged; it is "
             "set aside. Try again.",
-            path=entry.path,
+            path=made.path,
         )
+    return entry
 
 
 def _is_as_wanted(entry: Entry, request: Request, store: Store) -> bool:
@@ -101,11 +105,14 @@ def _is_as_wanted(entry: Entry, request: Request, store: Store) -> bool:
 
 
 def _is_sound(entry: Entry, request: Request, store: Store) -> bool:
-    """Whether every byte of `entry` is as it was published; if not, it is not given again."""
+    """Whether every byte of `entry` is as it was published; if not, it is not given again.
+
+    Not so either, but no fault of it, where another one has taken its place: what is verified is what is loaded.
+    """
     request.report(Progress(str(request.source), "verifying", 0, entry.record.weights_size))
     try:
-        store.verify(entry, deep=True)
+        verified = store.verify(entry, deep=True)
     except BrokenEntryError as error:
         store.distrust(entry, str(error))
         return False
-    return True
+    return (verified.identity, verified.state) == (entry.identity, entry.state)

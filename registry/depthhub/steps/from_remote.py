@@ -28,7 +28,7 @@ from ..errors import (
 from ..progress import Progress
 from ..provenance import require_facts
 from ..settings import Settings
-from .find import Wanted, require_as_wanted, require_promised_entry
+from .find import Wanted, as_wanted, require_promised_entry
 from .located import LocalCheckpoint, Located
 from .locked import require_locked_weights
 from .request import Request
@@ -63,8 +63,8 @@ def from_remote(wanted: Wanted, request: Request, store: Store) -> tuple[Entry, 
             log.warning("%s: %s The Hub is asked.", wanted.located.source, error)
             entry = None
         if entry is not None:
+            entry = as_wanted(entry, request, store)
             require_promised_entry(entry, wanted.located, request)
-            require_as_wanted(entry, request, store)
             log.info("fetched and verified %s bytes from %s", f"{entry.record.weights_size:,}", remote.where)
             return entry, wanted.located, lease
         if not request.settings.hub_fallback:

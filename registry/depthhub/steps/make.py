@@ -24,7 +24,7 @@ from ..checkpoint.recipe import Recipe
 from ..errors import MismatchError
 from ..progress import Progress
 from .digest import require_unchanged
-from .find import require_as_wanted
+from .find import as_wanted
 from .licence import licence_of
 from .located import Located
 from .locked import require_locked_weights
@@ -101,7 +101,7 @@ def _made(
     licence = licence_of(located, obtained.content_hash, request).name
     about = _about(obtained, located, recipe, licence, checkpoint)
     entry = store.publish(key, staging, weights=WEIGHTS, about=about)
-    require_as_wanted(entry, request, store)
+    entry = as_wanted(entry, request, store)
     log.info("converted and published %s bytes as entry %.12s", f"{entry.record.weights_size:,}", key)
     return entry
 
