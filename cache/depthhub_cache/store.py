@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import disk, leases, record
 from .entry import Entry, Identity, broken, file_state, identity_of
-from .errors import CacheError, CacheNotWritableError
+from .errors import BrokenEntryError, CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
 from .identity import ContentHash, Key, is_file_name, is_sha256
 from .leases import Lease
@@ -111,7 +111,7 @@ class Store:
     ) -> Entry:
         """Publish the finished file `weights` of `staging` as the entry `key`, with what `about` says of it.
 
-        Whoever comes second adopts the entry that is there, unless that is broken: then it is replaced.
+        Whoever comes second adopts the entry that is there, after reading every byte of it; a broken one is replaced.
         Nothing else of `staging` is published. ValueError where a file of safetensors is framed as none.
         """
         staged = staging.finished(weights)
@@ -448,7 +448,9 @@ class Store:
                 return self._published(made, data)
             there = self._own.get(key)
             if there is not None and (there.path, there.identity) not in self._distrusted:
-                return _adopted(there, made)
+                if adopted := self._adopted(there, made):
+                    return adopted
+                continue
             if disk.exchange_folder(gathered, folder):
                 if not self._is_bad(gathered, key):  # another process was faster by a moment
                     return self._published(made, data)
@@ -460,6 +462,18 @@ class Store:
             # Never written over: it may be mapped.
             self.quarantine(folder, "it was broken, and was made again", still=lambda path: self._is_bad(path, key))
         raise CacheError(f"Could not publish {folder}: other processes keep changing it. Try again.", path=folder)
+
+    def _adopted(self, there: Entry, made: Record) -> Entry | None:
+        """What another process has published, verified: sound bytes are at hand. None: it was not, and is set aside."""
+        try:
+            winner = self.verify(there, deep=True)
+        except BrokenEntryError as error:
+            self.distrust(there, str(error))
+            return None
+        log.info("entry %s was published by another process meanwhile", winner.key)
+        if winner.record.weights_sha256 != made.weights_sha256:
+            log.warning("entry %s was made twice, with different bytes; keeping the first", winner.key)
+        return winner
 
     def _published(self, made: Record, data: bytes) -> Entry:
         """The entry of the record `made`, which was written as `data`."""
@@ -514,10 +528,3 @@ def _surely(still: Callable[[Path], bool], path: Path) -> bool:
         return still(path)
     except CacheError:
         return False
-
-
-def _adopted(winner: Entry, made: Record) -> Entry:
-    log.info("entry %s was published by another process meanwhile", winner.key)
-    if winner.record.weights_sha256 != made.weights_sha256:
-        log.warning("entry %s was made twice, with different bytes; keeping the first", winner.key)
-    return winner

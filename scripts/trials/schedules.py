@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from .schedules_cache import Cache
     from .schedules_plans import Schedule
 
-COUNTS = {"schedules": Count(short=300, full=40_000), "repairs": Count(short=100, full=20_000)}
+COUNTS = {
+    "schedules": Count(short=250, full=40_000),
+    "comebacks": Count(short=80, full=20_000),
+    "repairs": Count(short=80, full=25_000),
+}
 SWITCHES: dict[str, str] = {}
 
 _AT_ONCE = 2
@@ -56,15 +60,15 @@ def run(options: Options) -> Report:
     report = Report("schedules")
     with workplace(options) as folder:
         get_ready(folder)
-        from .schedules_plans import PLACES, UNION, drawn, repairs
+        from .schedules_plans import PLACES, UNION, comebacks, drawn, repairs
 
         missing = in_a_child(lambda _: why_no_mounts()).value
         places = tuple(place for place in PLACES if missing is None or place != UNION)
         seeds = range(options.seed, options.seed + options["schedules"])
         schedules = [drawn(seed, places) for seed in seeds]
+        schedules += _some(comebacks(), options["comebacks"], options)
         if missing is None:
-            every = list(repairs())
-            schedules += options.random().sample(every, min(options["repairs"], len(every)))
+            schedules += _some(repairs(), options["repairs"], options)
         else:
             report.note(f"the schedules on union mounts are missing: {missing}")
         batches = [schedules[at : at + _BATCH] for at in range(0, len(schedules), _BATCH)]
@@ -82,6 +86,12 @@ def run(options: Options) -> Report:
     for what in _MUST:
         report.require(what)
     return report
+
+
+def _some(every: Iterable[Schedule], count: int, options: Options) -> list[Schedule]:
+    """So many of them, in any order; all if they are not more."""
+    schedules = list(every)
+    return options.random().sample(schedules, min(count, len(schedules)))
 
 
 def _batch(folder: Path, batch: Sequence[Schedule], _: Tell) -> Found:

@@ -75,9 +75,8 @@ class Caller:
                 if entry is None:
                     return None  # an error that says so
             self.leases.append(self.store.lease(entry))
-            data = _mapped(entry)
-            if data is not None:
-                return Loaded(data=data, record=entry.record, verified=verify)
+            if loaded := _loaded(entry, verified=verify):
+                return loaded
             if attempt:
                 self.store.distrust(entry, "it is not what was published")
         return None
@@ -86,10 +85,8 @@ class Caller:
         return self.load(verify=True)
 
     def make(self) -> Loaded | None:
-        """Convert it without a look whether it is there, as who held no lock."""
-        entry = self._make()
-        data = _mapped(entry)
-        return Loaded(data=data, record=entry.record, verified=False) if data is not None else None
+        """Convert it without a look whether it is there, as who held no lock: what is adopted then is verified."""
+        return _loaded(self._make(), verified=True)
 
     def distrust(self) -> None:
         if entry := self.store.get(KEY):
@@ -124,8 +121,10 @@ class Caller:
         export_bundle(self.store, [KEY], {}, archive.write)
         self.exported.append(archive.getvalue())
 
-    def import_(self) -> None:
-        import_bundle(self.store, io.BytesIO(self.bundle), Path("models.tar"))
+    def import_(self) -> Loaded | None:
+        """What is there already is verified, too."""
+        [imported] = import_bundle(self.store, io.BytesIO(self.bundle), Path("models.tar")).entries
+        return _loaded(imported.entry, verified=True)
 
     def _sound(self, *, verify: bool) -> Entry | None:
         while entry := self.store.get(KEY):
@@ -186,6 +185,11 @@ def bundle_of(maker: str, folder: Path) -> bytes:
     publish_as(maker, store)
     export_bundle(store, [KEY], {}, archive.write)
     return archive.getvalue()
+
+
+def _loaded(entry: Entry, *, verified: bool) -> Loaded | None:
+    data = _mapped(entry)
+    return Loaded(data=data, record=entry.record, verified=verified) if data is not None else None
 
 
 def _mapped(entry: Entry) -> bytes | None:

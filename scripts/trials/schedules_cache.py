@@ -63,6 +63,7 @@ class Cache:
             publish_as("who made it below", Store(root))
         if self.pinned:
             Store(self.root).pin(KEY)
+        Store(self.root).lease(KEY).release()  # it was in use before: there is a folder of leases to look into
 
     def take_down(self) -> None:
         self._undo.close()

@@ -1,9 +1,9 @@
-"""Which schedules are tried: drawn by chance, and every way in which three repair one entry and one is held up."""
+"""Which schedules are tried: some are drawn by chance, and of two kinds there is every one."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -19,8 +19,8 @@ lower layer has it.
 BEGINNINGS = ("nothing", "sound", "a flipped bit", "a damaged header", "no record", "no weights")
 
 _STEPS = 200
-_CHANGES = 16
-"""So many steps, and changes among them, a call takes at most, but for few."""
+_FEW = 20
+"""So many steps, and few that count, a call takes until it is done with an entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +54,36 @@ def drawn(seed: int, places: Sequence[str]) -> Schedule:
 
 
 def repairs() -> Iterator[Schedule]:
-    """Every one of three acts on a union mount; the first is held up at a change until one or both others have ended,
-    and if it was one, soon again until the other has.
+    """Every one of three acts on a union mount; the first is held up until one or both others have ended, and if it was
+    one, soon again until the other has.
     """
     for beginning, acts in product(("a flipped bit", "a damaged header"), product(REPAIRS, repeat=3)):
-        for at, again in product(range(1, _CHANGES), (None, 0, 1, 2, 3)):
-            waits = {(0, at): 2} if again is None else {(0, at): 1, (0, at + again): 1}
-            plan = Plan(changes=True, switch=0.0, in_order=True, waits=waits)
-            yield Schedule(seed=0, place=UNION, beginning=beginning, pinned=False, acts=acts, plan=plan)
+        for at, again in product(range(1, _FEW), (None, 0, 1, 2, 3)):
+            yield _in_order(UNION, beginning, acts, {(0, at): 2} if again is None else {(0, at): 1, (0, at + again): 1})
+
+
+def comebacks() -> Iterator[Schedule]:
+    """Every one in which a damaged entry is verified, or imported, while a collection has it in its hands; both are
+    held up, the one twice, while two others make it anew or remove it.
+    """
+    others = [("make", "remove --force")] * 2
+    for acts in product(("load, verified", "import"), ("collect", "remove"), *others):
+        for at, again, hands in product(range(1, 5), range(1, 5), range(3, 12)):
+            for first, second, third in product((1, 2), repeat=3):
+                waits = {(0, at): first, (0, at + again): second, (1, hands): third}
+                yield _in_order("plain", "a flipped bit", acts, waits)
+
+
+def _in_order(place: str, beginning: str, acts: Sequence[str], waits: Mapping[At, int]) -> Schedule:
+    plan = Plan(few=True, switch=0.0, in_order=True, waits=waits)
+    return Schedule(seed=0, place=place, beginning=beginning, pinned=False, acts=acts, plan=plan)
 
 
 def _plan(chance: random.Random, calls: int) -> Plan:
     """Either few calls that are held up for long, or many switches; sometimes refusals, sometimes a kill."""
     held = chance.random() < 0.6
-    changes = chance.random() < (0.8 if held else 0.3)
-    steps = _CHANGES if changes else _STEPS
+    few = chance.random() < (0.8 if held else 0.3)
+    steps = _FEW if few else _STEPS
     switch = chance.choice((0.0, 0.02)) if held else chance.choice((0.2, 0.6, 1.0))
     waits: dict[At, int] = {}
     who, step = 0, 0
@@ -80,4 +95,4 @@ def _plan(chance: random.Random, calls: int) -> Plan:
         waits[who, step] = chance.choice((1, 1, 2, 2, 3))
     refused = 0.01 if chance.random() < 0.2 else 0.0
     killed = (chance.randrange(calls), 1 + chance.randrange(steps)) if chance.random() < 0.2 else None
-    return Plan(changes=changes, switch=switch, waits=waits, refused=refused, killed=killed)
+    return Plan(few=few, switch=switch, waits=waits, refused=refused, killed=killed)

@@ -26,6 +26,7 @@ _CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link
 _TOLD = _CHANGES | {"open", "os.listdir", "os.scandir", "os.utime", "os.chmod", "mmap.__new__"}
 """As Python's audit events call them; it tells nothing of the others."""
 _NOT_TOLD = ("stat", "lstat", "fstat", "fsync")
+_LOOKED_AT = {"open": "weights.safetensors", "os.listdir": "leases", "os.scandir": "leases"}
 
 _REFUSALS = (errno.EIO, errno.EACCES, errno.ENOSPC, errno.EMFILE, errno.ESTALE, errno.EROFS)
 
@@ -42,11 +43,12 @@ class Killed(BaseException):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """switch: the chance that another call goes on at a step. waits: how many others end first, at a step. refused:
-    the chance that the system refuses a step. killed: at which step a call is. changes: no step counts but one that
-    gives or takes a name. in_order: of those that may go on it is the first one that does, and not any.
+    the chance that the system refuses a step. killed: at which step a call is. few: no step counts but one that
+    gives or takes a name, opens weights or lists leases. in_order: of those that may go on it is the first one that
+    does, and not any.
     """
 
-    changes: bool
+    few: bool
     switch: float
     in_order: bool = False
     waits: Mapping[At, int] = field(default_factory=dict)
@@ -56,7 +58,7 @@ class Plan:
     def __str__(self) -> str:
         waits = ", ".join(f"{call} at step {step} for {others}" for (call, step), others in sorted(self.waits.items()))
         killed = f"; killed {self.killed}" if self.killed else ""
-        which = "changes" if self.changes else "steps"
+        which = "few steps" if self.few else "all steps"
         return f"{which}, switched {self.switch}; waiting: {waits or 'none'}; refused {self.refused}{killed}"
 
 
@@ -95,7 +97,7 @@ class Turns:
         call = _here.call
         if call in self._dead:
             raise Killed
-        if self.plan.changes and what not in _CHANGES:
+        if self.plan.few and not _is_one_of_few(what, place):
             return
         with self._changed:
             self.steps += 1
@@ -150,6 +152,10 @@ class Turns:
 
     def _may_be_refused(self, what: str, place: object) -> bool:
         return what == "fsync" or (isinstance(place, str | os.PathLike) and Path(place).is_relative_to(self.root))
+
+
+def _is_one_of_few(what: str, place: object) -> bool:
+    return what in _CHANGES or (what in _LOOKED_AT and str(place).endswith(_LOOKED_AT[what]))
 
 
 def watch_steps() -> None:

@@ -399,7 +399,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _publishes(self, name: str, turn: int) -> None:
         thing = self.model.own.get(name)
-        if thing is not None and thing.is_given:
+        if thing is not None and thing.damage is None:
             return  # adopted
         if thing is not None:
             self.model.quarantine += 1

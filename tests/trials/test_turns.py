@@ -50,35 +50,35 @@ def in_order(root: Path, plan: Plan, *, seed: int = 1) -> Any:
 
 
 def test_without_switches_one_call_ends_before_the_next_begins(tmp_path: Path) -> None:
-    order, ends, _ = in_order(tmp_path / "a", Plan(changes=False, switch=0.0))
+    order, ends, _ = in_order(tmp_path / "a", Plan(few=False, switch=0.0))
     assert [name[0] for name in order] == [who for who in dict.fromkeys(name[0] for name in order) for _ in range(4)]
     assert ends == ["made"] * 3
 
 
-@pytest.mark.parametrize("changes", [True, False])
-def test_the_same_chance_gives_the_same_order_and_another_one_another(tmp_path: Path, changes: bool) -> None:
-    plan = Plan(changes=changes, switch=0.6)
+@pytest.mark.parametrize("few", [True, False])
+def test_the_same_chance_gives_the_same_order_and_another_one_another(tmp_path: Path, few: bool) -> None:
+    plan = Plan(few=few, switch=0.6)
     one, again, other = (in_order(tmp_path / str(n), plan, seed=seed) for n, seed in enumerate((1, 1, 2)))
     assert one == again
     assert one[0] != other[0]
 
 
 def test_a_call_that_is_held_up_goes_on_when_others_have_ended(tmp_path: Path) -> None:
-    order, ends, _ = in_order(tmp_path / "a", Plan(changes=True, switch=0.0, waits={(n, 2): 2 for n in range(2)}))
+    order, ends, _ = in_order(tmp_path / "a", Plan(few=True, switch=0.0, waits={(n, 2): 2 for n in range(2)}))
     assert [name for name in order if name[0] == "2"] == ["20", "21", "22", "23"]
     assert order.index("23") < min(order.index("11"), order.index("01"))
     assert ends == ["made"] * 3
 
 
 def test_a_call_that_is_killed_changes_nothing_any_more(tmp_path: Path) -> None:
-    order, ends, _ = in_order(tmp_path / "a", Plan(changes=True, switch=0.6, killed=(1, 3)))
+    order, ends, _ = in_order(tmp_path / "a", Plan(few=True, switch=0.6, killed=(1, 3)))
     assert [name for name in order if name[0] == "1"] == ["10", "11"]
     assert ends == ["made", Killed.__name__, "made"]
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(order)
 
 
 def test_what_is_refused_is_an_error_of_the_system(tmp_path: Path) -> None:
-    order, ends, refusals = in_order(tmp_path / "a", Plan(changes=True, switch=0.0, refused=1.0))
+    order, ends, refusals = in_order(tmp_path / "a", Plan(few=True, switch=0.0, refused=1.0))
     assert (order, refusals) == ([], 3)
     assert all(issubclass(getattr(__import__("builtins"), name), OSError) for name in ends)
 
@@ -103,7 +103,7 @@ def test_who_waits_for_what_another_holds_is_not_waited_for_for_ever(
             with held:
                 return "waited"
 
-        turns = Turns(Plan(changes=True, switch=0.0, waits={(0, 1): 1}), random.Random(1), tmp_path)
+        turns = Turns(Plan(few=True, switch=0.0, waits={(0, 1): 1}), random.Random(1), tmp_path)
         return turns.take([holder, waiter]), turns.out_of_turn
 
     ended = in_a_child(work)
