@@ -53,6 +53,19 @@ def depthhub(cache: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., O
 
 
 @pytest.fixture
+def weights(depthhub, tiny) -> Path:
+    """The converted file of `tiny`, pulled as V2."""
+    (pulled,) = depthhub("pull", tiny, "--family", "v2", "--json").json
+    return Path(pulled["path"])
+
+
+@pytest.fixture
+def pulled(weights: Path) -> str:
+    """The key of that entry."""
+    return weights.parent.name
+
+
+@pytest.fixture
 def shell(cache: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`shell("-m", "depthhub", "list")`: Python with these arguments, in a process of its own."""
 
