@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from depthhub import from_pretrained
 from depthhub.model.dpt import DPT
 from depthhub.testing import reference_image
 
@@ -16,6 +17,7 @@ from ..catalogs import write_catalog
 from ..conftest import GOLDEN
 
 Python = Callable[..., subprocess.CompletedProcess[str]]
+IsSound = Callable[[DPT], bool]
 
 
 @pytest.fixture
@@ -34,6 +36,20 @@ def python() -> Python:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def is_sound(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> IsSound:
+    """Whether every number of a model of `tiny` is right: as in a cache that nobody touches."""
+    model = from_pretrained(tiny, family="v2", cache_dir=tmp_path_factory.mktemp("sound"))
+    assert golden_difference(model, "v2-tiny") <= 1e-4
+    right = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def compared(other: DPT) -> bool:
+        found = other.state_dict()
+        return list(found) == list(right) and all(torch.equal(found[name], right[name]) for name in found)
+
+    return compared
 
 
 def flip(weights: Path, *, at: int = -1000) -> None:
