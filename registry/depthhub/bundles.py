@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from depthhub_cache.identity import ContentHash, Key, is_sha256
 from depthhub_cache.record import Record
 from depthhub_cache.store import Store
 
-from .errors import NotFoundError
+from .errors import IntegrityError, NotFoundError
+from .lockfile import Lockfile
 from .progress import Progress, Report, Stage, silent
 from .steps.located import HubCheckpoint
 from .steps.remembered import FOUND, not_asked_in
@@ -40,10 +42,17 @@ class Exported:
 
 
 def export_entries(
-    store: Store, keys: Iterable[Key], out: Path, *, replace: bool = False, progress: Report = silent
+    store: Store,
+    keys: Iterable[Key],
+    out: Path,
+    *,
+    lock: Lockfile | None = None,
+    replace: bool = False,
+    progress: Report = silent,
 ) -> Exported:
     """Write the entries `keys` to the bundle `out`, with what the Hub said of them, so that names work there too.
 
+    lock: IntegrityError where it has other weights of an entry.
     `out` is whole or absent. Raises FileExistsError where it is there and is not to be replaced, and BrokenEntryError,
     writing nothing, where an entry is not as it was published.
     """
@@ -51,7 +60,12 @@ def export_entries(
     out = out.expanduser().absolute()
     with whole_file(out, replace=replace) as staged:
         summary = export_bundle(
-            store, keys, _refs_of(store, keys), staged.write, progress=_as_progress(out, "exporting", progress)
+            store,
+            keys,
+            _refs_of(store, keys),
+            staged.write,
+            check=partial(_require_locked, lock),
+            progress=_as_progress(out, "exporting", progress),
         )
     return Exported(path=out, size=summary.size, sha256=staged.sha256(), entries=summary.entries, refs=summary.refs)
 
@@ -75,6 +89,20 @@ def import_entries(store: Store, path: Path, *, progress: Report = silent) -> Im
             ref_problem=_ref_problem,
             merged=_merged,
             progress=_as_progress(path, "importing", progress),
+        )
+
+
+def _require_locked(lock: Lockfile | None, entry: Entry) -> None:
+    if lock is None:
+        return
+    model = lock.by_key(entry.key)
+    if model is not None and entry.record.weights_sha256 != model.weights_sha256:
+        raise IntegrityError(
+            f"{entry.path} has converted weights of sha256 {entry.record.weights_sha256}, and the lockfile {lock.path} "
+            f"has {model.weights_sha256} of {model.source}. `depthhub pull --locked` makes them here.",
+            source=model.source,
+            expected=model.weights_sha256,
+            found=entry.record.weights_sha256,
         )
 
 

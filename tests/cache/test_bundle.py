@@ -22,6 +22,7 @@ from depthhub_cache.bundles.archive import ArchiveWriter
 from depthhub_cache.bundles.manifest import FILE_NAME, Manifest
 from depthhub_cache.bundles.packing import export_bundle
 from depthhub_cache.bundles.unpacking import ImportReport, import_bundle
+from depthhub_cache.entry import Entry
 from depthhub_cache.errors import BrokenEntryError, BundleError, CacheError, NoSpaceError
 from depthhub_cache.identity import ContentHash
 from depthhub_cache.record import Record
@@ -268,6 +269,21 @@ def test_weights_that_grow_or_shrink_while_they_are_read_are_not_exported(full: 
 
         with pytest.raises(BrokenEntryError):
             export_bundle(full, [FIRST], {}, change)
+
+
+def test_the_caller_judges_the_very_entries_that_are_packed(full: Store) -> None:
+    """And not those that had their names before."""
+    seen, written = list[Entry](), list[bytes]()
+
+    def refuse(entry: Entry) -> None:
+        seen.append(entry)
+        if entry.key == max(map(key_of, NAMES)):
+            raise ValueError("not the locked one")
+
+    with pytest.raises(ValueError, match="not the locked one"):
+        export_bundle(full, map(key_of, NAMES), {}, written.append, check=refuse)
+    assert [full.get(entry.key) for entry in seen] == seen
+    assert (len(seen), written) == (len(NAMES), [])
 
 
 def test_only_files_of_numbers_travel(store: Store) -> None:

@@ -35,15 +35,19 @@ def export_bundle(
     refs: Mapping[str, Mapping[str, Any]],
     write: Callable[[bytes], object],
     *,
+    check: Callable[[Entry], object] = lambda _: None,
     progress: Report | None = None,
 ) -> BundleSummary:
     """Write the entries `keys` and `refs` (name -> data) as a bundle, piece by piece, with `write`.
 
+    check: given each entry that is packed, before anything is written; raises what the caller will not have.
     The weights are verified while they are read. Raises BrokenEntryError where an entry is missing or not as it was
     published, and CacheError where it is none that a bundle can carry; what was written until then is worth nothing.
     """
     with ExitStack() as leases:
         entries = [_taken_along(store, key, leases) for key in sorted(set(keys))]
+        for entry in entries:
+            check(entry)
         records = {record_name(entry.key): entry.record.to_bytes() for entry in entries}
         texts = {ref_name(ref_path(Path(), name).stem): ref_bytes(name, data) for name, data in refs.items()}
         manifest = Manifest(

@@ -224,6 +224,8 @@ def _verified(entry: Entry) -> Record:
     from ..verification import verify_entry
 
     made = verify_entry(entry.path, entry.key, deep=True).record
+    if made.weights_sha256 != entry.record.weights_sha256:
+        raise broken(entry.path, "another one, with other bytes, took its place since it was found")
     if made.weights != WEIGHTS:
         raise CacheError(
             f"The entry {entry.path} cannot be pushed: that takes files {WEIGHTS}, and this is {made.weights}.",

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from depthhub_cache.errors import BrokenEntryError
 from depthhub_cache.store import Entry, Store
 
 from ..children import answer_of, end, first_word_of, needs_fork
@@ -28,6 +29,22 @@ def worker(*args: object) -> subprocess.Popen[str]:
     """Another Python that runs one command of `workers.py`."""
     command = [sys.executable, str(Path(__file__).with_name("workers.py")), *map(str, args)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_what_took_the_place_of_an_entry_is_not_pushed_for_it(store: Store, folder: FolderShelf) -> None:
+    """Whoever pushes has held the entry against a lockfile, perhaps: other bytes under its name are not that one."""
+    entry = publish(store, "vits", turn=1)
+    store.remove(entry.key)
+    same = publish(store, "vits", turn=2)
+    store.remove(entry.key)
+    publish(store, "vits", data=weights_of("vitb"))
+    for meant in (entry, same):
+        with pytest.raises(BrokenEntryError, match="took its place"):
+            remote_at(folder.url).push(meant)
+    assert folder.names() == []
+    store.remove(entry.key)
+    publish(store, "vits", turn=3)
+    assert remote_at(folder.url).push(entry) == "pushed"
 
 
 @pytest.mark.parametrize("parts", [1, 5], ids=["begun", "all of it sent, perhaps"])

@@ -5,19 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ...errors import IntegrityError, NotFoundError
+from ...errors import NotFoundError
 from ..console import Console
 from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..in_cache import fact_of, key_of_text, name_of
 from ..options import add_entries_argument, add_source_options, local_options, path_of
 from ..output import bytes_text, printable, write_facts, write_json
-
-if TYPE_CHECKING:
-    from depthhub_cache.identity import Key
-    from depthhub_cache.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,16 +29,17 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
         raise UsageError("Say which entries to export, or --all for every one.")
     _check_output(args.out, force=args.force)
     from ...bundles import export_entries
+    from ...lockfile import Lockfile
 
     store = args.settings.open_store()
     keys = [key_of_text(target, store, **local_options(args)) for target in args.targets] or list(store.keys())
     if not keys:
         raise NotFoundError(f"The cache {store.root} is empty: there is nothing to export.", source=str(store.root))
-    if args.settings.lockfile is not None:
-        _require_locked(keys, store, args.settings.lockfile)
+    path = args.settings.lockfile
+    lock = None if path is None else Lockfile.read(path)
     with console.progress() as bar:
         try:
-            made = export_entries(store, keys, args.out, replace=args.force, progress=bar.report)
+            made = export_entries(store, keys, args.out, lock=lock, replace=args.force, progress=bar.report)
         except FileExistsError as error:
             raise _is_there(args.out) from error
     if args.json:
@@ -75,23 +71,6 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     if local:
         console.warning(f"made from files, which are needed beside their entries there too: {', '.join(local)}")
     return ExitCode.DONE
-
-
-def _require_locked(keys: list[Key], store: Store, path: Path) -> None:
-    """Raises IntegrityError where the lockfile in force has other weights of an entry."""
-    from ...lockfile import Lockfile
-
-    lock = Lockfile.read(path)
-    for key in keys:
-        entry, model = store.get(key), lock.by_key(key)
-        if entry is not None and model is not None and entry.record.weights_sha256 != model.weights_sha256:
-            raise IntegrityError(
-                f"{entry.path} has converted weights of sha256 {entry.record.weights_sha256}, and the lockfile {path} "
-                f"has {model.weights_sha256} of {model.source}. `depthhub pull --locked` makes them here.",
-                source=model.source,
-                expected=model.weights_sha256,
-                found=entry.record.weights_sha256,
-            )
 
 
 def _check_output(out: Path, *, force: bool) -> None:
