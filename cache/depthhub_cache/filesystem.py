@@ -31,6 +31,7 @@ _LOCAL = _names(
     " fuse.bindfs fuse.cryfs fuse.dwarfs fuse.encfs fuse.exfat fuse.fuse-overlayfs fuse.gocryptfs fuse.mergerfs"
     " fuse.ntfs fuse.ntfs-3g fuse.squashfuse fuse.squashfuse_ll fuse.unionfs fuse.unionfs-fuse"
 )
+_WITHOUT_A_JOURNAL = _names("ext2 exfat msdos vfat fuse.exfat")
 # Other machines, the host of a virtual machine, and autofs: the place of a mount, mostly of NFS, that is still to come.
 _NETWORK = _names(
     "9p acfs afs auristorfs autofs beegfs beegfs_nodev ceph cifs coda davfs drvfs fhgfs gfs gfs2 glusterfs gpfs lustre"
@@ -73,6 +74,11 @@ class FileSystem(NamedTuple):
     def is_read_only(self) -> bool | None:
         """Whether nobody may write, whatever the permissions are."""
         return "ro" in self.options if self.options else None
+
+    @property
+    def may_lose_blocks(self) -> bool:
+        """Whether a power cut may leave one block to two files: it has no journal, and does not copy what it writes."""
+        return self.type in _WITHOUT_A_JOURNAL
 
     @property
     def should_map(self) -> bool:

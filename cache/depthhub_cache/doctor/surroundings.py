@@ -40,6 +40,14 @@ def file_system(system: FileSystem) -> Finding:
         )
     if system.is_network is None:
         return Finding(name, "unknown", f"{kind} is not known here; it is taken for a local file system.")
+    if system.may_lose_blocks:
+        return Finding(
+            name,
+            "degraded",
+            f"A local file system without a journal ({kind}): after a power cut what is repaired of it may hold blocks "
+            "of other files, under the right names.",
+            f"After one, run `depthhub verify --deep`; or {_OTHER_FOLDER}.",
+        )
     return Finding(name, "good", f"A local file system ({kind}).")
 
 
