@@ -115,7 +115,8 @@ def _damage_told(path: Path) -> Iterator[None]:
 def _safetensors_in(opened: OpenCheckpoint) -> dict[str, Tensor]:
     path = opened.path
     try:
-        with safe_open(opened.own_path, framework="pt") as file:
+        # Before its version 0.6 it makes what it gives on torch's default device, whatever it was asked for.
+        with torch.device("cpu"), safe_open(opened.own_path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
     except (MemoryError, RuntimeError) as error:  # no room in memory for its map
         raise unreadable(path, error) from error
