@@ -41,7 +41,8 @@ _BATCH = 200
 _SCHEDULES = "schedules"
 
 _MUST = ("loads that were right", "killed between two steps", "refused by the system", "held up until others ended")
-_MUST += ("loads of damage that no quick check sees", "began sound and pinned, and was so at the end", "exported whole")
+_MUST += ("began sound and pinned, and was so at the end", "exported whole")
+_EXCUSED = "loads of damage that no quick check sees"  # one of some hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def run(options: Options) -> Report:
         report.did(what, count)
     for what, wrong in found.wrong:
         report.violated(what, wrong)
-    for what in _MUST:
+    for what in _MUST if options.short else (*_MUST, _EXCUSED):
         report.require(what)
     return report
 
@@ -149,7 +150,7 @@ def _wrong_ends(cache: Cache, acts: Sequence[str], ends: list[Any], done: Counte
         elif isinstance(end, Loaded) and end.is_right:
             done["loads that were right"] += 1
         elif isinstance(end, Loaded) and cache.excuses(end):
-            done["loads of damage that no quick check sees"] += 1
+            done[_EXCUSED] += 1
         elif isinstance(end, Loaded):
             yield f"{act} was given other bytes than its record says: {end.record}"
 

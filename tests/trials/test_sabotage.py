@@ -37,7 +37,7 @@ SABOTAGE = {
         "is half there",
     ),
     "flip": (  # deep verification reads nothing
-        "from depthhub_cache import verification\nverification._check_bytes = lambda *_: None",
+        "from depthhub_cache import verification\nverification._check_bytes = lambda *_: True",
         "deep verification finds nothing",
     ),
     "flip --loads": (  # verify=True believes everything
