@@ -56,7 +56,7 @@ SABOTAGE = {
         "        (folder / name).replace(target / name)\n"
         "    return True\n"
         "disk.publish_folder = publish_folder",
-        "was given other bytes than its record says",
+        "what was sound and pinned is not there any more",
     ),
     "answers": (  # what the Hub says is never remembered
         "from depthhub.steps.remembered import Earlier\nEarlier.stands = lambda *_: False",
