@@ -33,6 +33,8 @@ def verify_entry(folder: Path, key: Key, *, deep: bool) -> Entry:
                 return entry
         except FileNotFoundError as error:
             raise broken(folder, f"{entry.weights.name} is missing") from error
+        except ValueError as error:  # a pipe or a device is in its place
+            raise broken(folder, f"{entry.weights.name} is damaged: {error}") from error
         except OSError as error:
             if isinstance(error, CacheError):
                 raise

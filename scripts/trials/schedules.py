@@ -130,6 +130,7 @@ def _take(schedule: Schedule, folder: Path, found: Found) -> None:
     for made in (made for caller in callers for made in caller.exported):
         found.done["exported whole"] += 1
         wrong += [problem] if (problem := cache.wrong_with_bundle(made)) else []
+    found.done["began sound and pinned, and was so at the end"] += schedule.pinned and not wrong
     cache.take_down()
     found.wrong.extend((f"{_SCHEDULES}: {schedule.place}", f"{what} ({schedule})") for what in wrong)
 
@@ -161,6 +162,5 @@ def _count(schedule: Schedule, turns: Turns, done: Counter[str]) -> None:
     done["refused by the system"] += turns.refusals
     done["held up until others ended"] += turns.held_up
     done["went on out of turn"] += turns.out_of_turn
-    done["began sound and pinned, and was so at the end"] += schedule.pinned
     for act in schedule.acts:
         done[f"call: {act}"] += 1

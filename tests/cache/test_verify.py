@@ -107,6 +107,21 @@ def test_what_is_verified_is_the_file_that_was_found(store: Store, monkeypatch: 
     assert times == [times[0], times[0] + 1]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_that_takes_the_place_of_weights_meanwhile_is_named_and_not_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = publish(store, "vits")
+
+    def meanwhile(found: Entry) -> None:
+        found.weights.unlink()
+        os.mkfifo(found.weights)
+
+    monkeypatch.setattr(verification, "_check_frame", meanwhile)
+    with pytest.raises(BrokenEntryError, match="is not a file"):
+        store.verify(entry.key, deep=True)
+
+
 def test_what_is_replaced_each_time_is_an_error_and_not_broken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = publish(store, "vits")
 

@@ -52,6 +52,13 @@ def depthhub(cache: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., O
     return run
 
 
+def flip_a_bit(path: Path) -> None:
+    """Among the numbers, where only `--deep` looks."""
+    data = bytearray(path.read_bytes())
+    data[-1000] ^= 1
+    path.write_bytes(data)
+
+
 @pytest.fixture
 def weights(depthhub, tiny) -> Path:
     """The converted file of `tiny`, pulled as V2."""

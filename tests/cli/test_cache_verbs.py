@@ -15,14 +15,10 @@ from depthhub_cache import disk
 from depthhub_cache.identity import ContentHash, make_key
 from depthhub_cache.store import Store
 
+from .conftest import flip_a_bit
+
 on_loopback = pytest.mark.allow_hosts(["127.0.0.1"])
 V2 = ("--family", "v2")
-
-
-def flip_a_bit(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[-1000] ^= 1
-    path.write_bytes(data)
 
 
 def test_cache_list_shows_entries(depthhub, weights, tiny):

@@ -14,15 +14,10 @@ from depthhub_cache.store import Store
 
 from ..cache.children import in_a_child, needs_fork
 from ..cache.samples import publish
+from .conftest import flip_a_bit
 
 on_loopback = pytest.mark.allow_hosts(["127.0.0.1"])
 V2 = ("--family", "v2")
-
-
-def flip_a_bit(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[-1000] ^= 1
-    path.write_bytes(data)
 
 
 def flip_a_byte(path: Path) -> None:

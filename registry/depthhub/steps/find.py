@@ -88,8 +88,8 @@ def as_wanted(made: Entry, request: Request, store: Store) -> Entry:
         entry = store.get(entry.key)
     if entry is None:
         raise BrokenEntryError(
-            f"{request.source}: another process published the entry {made.path} meanwhile, and it was damaged; it is "
-            "set aside. Try again.",
+            f"{request.source}: before it could be verified the entry {made.path} was removed by another process, or "
+            "it was damaged, and is set aside. Try again.",
             path=made.path,
         )
     return entry
