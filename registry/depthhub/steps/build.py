@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -57,7 +57,7 @@ def build(entry: Entry, located: Located, request: Request, device: str, *, mapp
             tensors, header = read_converted(entry.weights, device=device, mapped=mapped, state=entry.state)
             _require_own(header, entry)
             model = _empty_model(header.config, provenance_of(entry, located, request), tensors)
-            assign(model, tensors)
+            _assign(model, tensors)
     except (AssignError, CheckpointError) as error:
         if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
             raise unreadable(entry.path, error.__cause__) from error  # nothing that was read is wrong
@@ -71,15 +71,38 @@ def _empty_model(config: ModelConfig, provenance: Provenance, tensors: Mapping[s
         with _nothing_to_fill():
             return DepthModel(config, provenance)
     except (RuntimeError, MemoryError) as error:
-        from ..checkpoint.shapes import original_shapes
-
-        said = sum(map(math.prod, original_shapes(config).values()))
-        held = sum(tensor.numel() for tensor in tensors.values())
-        if said < 2 * held:
+        if _are_those_of(config, tensors):
             raise
-        raise CheckpointError(
-            f"it says that it is a model of {said:,} numbers, and holds {held:,}", path=provenance.path
+        message = "it does not hold the tensors of the model that it says it is"
+        raise CheckpointError(message, path=provenance.path) from error
+
+
+def _assign(model: DepthModel, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raises AssignError where the file is wrong, OptionError where torch made other parameters than it asks for."""
+    try:
+        assign(model, tensors)
+    except AssignError as error:
+        if error.mistyped or not _are_those_of(model.config, tensors):
+            raise
+        raise OptionError(
+            "this process makes other parameters than a model is written with, by a hook that it gave torch or a "
+            f"context such as DeepSpeed's zero.Init. Load the model outside of that.\nThe file is sound, but {error}",
+            option="device",
+            value=str(next(iter(tensors.values())).device),
         ) from error
+
+
+def _are_those_of(config: ModelConfig, tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether `tensors` (converted names) are those of a model of `config`, by their shapes."""
+    from ..checkpoint.rules import DEPTHHUB
+    from ..checkpoint.shapes import describe
+
+    try:
+        original = DEPTHHUB.to_original(tensors, path=Path())
+        shapes = {name: tuple(weight.shape) for name, weight in original.items()}
+        return describe(shapes, path=Path()).are_those_of(config)
+    except CheckpointError:
+        return False
 
 
 def _nothing_to_fill() -> AbstractContextManager[object]:
