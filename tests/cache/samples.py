@@ -44,3 +44,18 @@ def publish(store: Store, name: object, *, data: bytes | None = None, **about: o
 def files_under(folder: Path) -> dict[str, int]:
     """Every file in a folder, by its path in it, with its size."""
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+
+def tree_state(folder: Path) -> dict[str, tuple[int, ...]]:
+    """All that a write of any kind would change, but not when it was read last."""
+    return {
+        str(path.relative_to(folder)): (
+            state.st_ino,
+            state.st_mode,
+            state.st_size,
+            state.st_mtime_ns,
+            state.st_ctime_ns,
+        )
+        for path in (folder, *folder.rglob("*"))
+        for state in [path.lstat()]
+    }

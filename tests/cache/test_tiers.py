@@ -1,12 +1,10 @@
-"""One writable cache and read-only ones below it: searched in order, and those below are never written to."""
+"""The first tier that has it gives it; what is broken or hidden is passed by."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,6 @@ from typing import Any
 import platformdirs  # noqa: F401  before a user is no longer root, who alone may be able to read it
 import pytest
 
-from depthhub import SettingsError
-from depthhub.settings import Settings
 from depthhub_cache import disk
 from depthhub_cache.collection import Budget
 from depthhub_cache.errors import BrokenEntryError, CacheError, CacheNotWritableError
@@ -24,20 +20,8 @@ from depthhub_cache.store import Store
 
 from .children import in_a_child, needs_fork
 from .conftest import Mount
-from .samples import files_under, hash_of, key_of, publish, weights_of
-
-KEY = key_of("vits")
-
-
-def fill(root: Path, *names: str, maker: str | None = None) -> Store:
-    """A cache with an entry, a ref and a kept original of each name."""
-    store = Store(root)
-    for name in names:
-        publish(store, name, maker=maker or root.name)
-        store.remember(name, {"of": root.name})
-        with store.stage() as staging:
-            store.keep(staging.add(f"{name}.pth", name.encode()), hash_of(name.encode()))
-    return store
+from .samples import hash_of, key_of, publish, tree_state
+from .tiers import KEY, fill
 
 
 def maker_of(store: Store, name: str = "vits") -> object:
@@ -47,21 +31,6 @@ def maker_of(store: Store, name: str = "vits") -> object:
 
 def remount_read_only(root: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
-
-
-def state_of(folder: Path) -> dict[str, tuple[int, ...]]:
-    """All that a write of any kind would change, but not when it was read last."""
-    return {
-        str(path.relative_to(folder)): (
-            state.st_ino,
-            state.st_mode,
-            state.st_size,
-            state.st_mtime_ns,
-            state.st_ctime_ns,
-        )
-        for path in (folder, *folder.rglob("*"))
-        for state in [path.lstat()]
-    }
 
 
 @pytest.fixture
@@ -120,12 +89,12 @@ def test_refs_and_kept_originals_come_from_below_too(three: Store) -> None:
 
 
 def test_what_is_made_goes_into_ones_own(three: Store) -> None:
-    below = [state_of(tier.root) for tier in three.tiers[1:]]
+    below = [tree_state(tier.root) for tier in three.tiers[1:]]
     entry = publish(three, "vitg", maker="own")
     assert entry.path.is_relative_to(three.root)
     three.remember("vits", {"of": "own"})
     assert three.recall("vits") == {"of": "own"}
-    assert [state_of(tier.root) for tier in three.tiers[1:]] == below
+    assert [tree_state(tier.root) for tier in three.tiers[1:]] == below
 
 
 def test_an_answer_from_below_can_be_forgotten(three: Store) -> None:
@@ -205,10 +174,10 @@ def test_what_is_broken_below_is_passed_by_and_made_in_ones_own(three: Store) ->
     assert last is not None
     last.weights.write_bytes(b"cut")
     assert three.get(key_of("vitb")) is None
-    before = [state_of(tier.root) for tier in three.tiers[1:]]
+    before = [tree_state(tier.root) for tier in three.tiers[1:]]
     publish(three, "vitb", maker="own")
     assert maker_of(three, "vitb") == "own"
-    assert [state_of(tier.root) for tier in three.tiers[1:]] == before
+    assert [tree_state(tier.root) for tier in three.tiers[1:]] == before
 
 
 def test_distrust_of_one_tier_leaves_the_next(three: Store) -> None:
@@ -321,194 +290,3 @@ def test_ones_own_that_is_hidden_is_reported(open_folder: Path) -> None:
     store = Store(own.root, below=[open_folder / "below"])
     with pytest.raises(CacheError, match="cannot be read: Permission denied"):
         in_a_child(lambda: store.get(KEY) and None, as_nobody=True)
-
-
-# nothing is ever done to a tier below
-
-EVERYTHING = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-from depthhub_cache.collection import Budget
-from depthhub_cache.store import Store
-from tests.cache.samples import hash_of, key_of, publish
-own, below = Path(sys.argv[1]), Path(sys.argv[2])
-store = Store(own, below=[below], lock_timeout=1.0)
-print("BEGIN", flush=True)
-entry = store.get(key_of("vits"))
-lease = store.lease(entry)
-store.verify(entry, deep=True), store.verify(key_of("vits"), deep=True)
-store.handling_of(entry)
-with store.lock(entry.key) as held, store.stage() as staging:
-    assert held
-    assert store.get(key_of("vitx")) is None
-publish(store, "vits"), store.lease(publish(store, "new")).release(), store.lease(publish(store, "new")).release()
-store.pin(entry.key), store.unpin(key_of("vitb")), store.is_pinned(key_of("vitb"))
-assert store.recall("vits") and store.kept(hash_of(b"vits"))
-store.remember("vits", {}), store.forget("vitb"), store.forget("nothing")
-list(store.refs()), list(store.broken_refs()), list(store.entries()), list(store.kept_checkpoints())
-list(store.kept_checkpoints()), list(store.abandoned("part"))
-assert store.remove(key_of("vitb")) == 0
-broken = store.get(key_of("cut"))
-assert broken is None
-flipped = store.get(key_of("flipped"))
-store.distrust(flipped, "a bit was flipped")
-store.sweep(), store.usage(), store.require_space(1)
-store.collect(Budget(max_size=0, max_age=0.0), dry_run=True), store.collect(Budget(max_size=0, max_age=0.0))
-lease.release()
-assert store.get(key_of("vitb"))
-"""
-
-
-@pytest.fixture
-def full(tmp_path: Path) -> Path:
-    """A tier with everything that might tempt: broken entries, rubbish, dead leases, things in the quarantine."""
-    below = fill(tmp_path / "below", "vits", "vitb", "flipped")
-    publish(below, "cut").weights.write_bytes(b"cut")
-    below.quarantine(publish(below, "broken").path, "why")
-    below.lease(publish(below, "leased"))
-    below.pin(KEY)
-    rubbish = below.root / "v1" / "tmp" / "elsewhere-1-1-aaaaaaaa"
-    rubbish.mkdir()
-    (rubbish / "part").write_bytes(b"half")
-    ref_path(below.root / "v1" / "refs", "flipped").write_bytes(b"{")
-    for path in (rubbish / "part", rubbish, *below.root.glob("v1/leases/*"), *below.root.glob("v1/entries/*/*")):
-        os.utime(path, (1_000_000_000, 1_000_000_000))
-    return below.root
-
-
-def test_nothing_that_can_be_done_changes_a_tier_below(full: Path, tmp_path: Path) -> None:
-    before = state_of(full)
-    command = [sys.executable, "-c", EVERYTHING, str(tmp_path / "own"), str(full), str(Path(__file__).parents[2])]
-    subprocess.run(command, check=True)
-    assert state_of(full) == before
-    assert list((tmp_path / "own" / "v1").iterdir()) != []
-
-
-_WRITES = (
-    "mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,mknod,mknodat,"
-    "chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,utime,utimes,utimensat,futimesat,truncate,ftruncate,"
-    "fsync,fdatasync,sync,syncfs,sync_file_range,flock,fcntl,write,pwrite64,writev,fallocate,sendfile,copy_file_range,"
-    "open,openat,openat2,creat"
-)
-_WRITTEN_TO = re.compile(r"write\w*\(\d+<([^>]*)>")  # what is written may name anything
-_HARMLESS = re.compile(r"fcntl\(.*F_(GETFD|SETFD|GETFL|SETFL|DUPFD)|open(at)?\(.*O_RDONLY(\||,|\)| )(?!.*O_CREAT)")
-
-
-@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-def test_no_call_that_could_write_lock_or_sync_names_a_tier_below(full: Path, tmp_path: Path) -> None:
-    trace = tmp_path / "trace"
-    watched = ["strace", "-f", "-y", "-s", "4096", "-o", str(trace), "-e", f"trace={_WRITES}"]
-    command = [sys.executable, "-c", EVERYTHING, str(tmp_path / "own"), str(full), str(Path(__file__).parents[2])]
-    done = subprocess.run([*watched, *command], capture_output=True, text=True, check=False)
-    if "ptrace" in done.stderr or "PTRACE" in done.stderr:
-        pytest.skip("may not trace here")
-    assert done.returncode == 0, done.stderr
-    lines = trace.read_text().split("BEGIN", 1)[1].splitlines()
-    named = [line for line in lines if str(full) in (found[1] if (found := _WRITTEN_TO.search(line)) else line)]
-    assert len(named) > 10, "it was read"
-    assert [line for line in named if not _HARMLESS.search(line)] == []
-    own = [line for line in lines if str(tmp_path / "own") in line and not _HARMLESS.search(line)]
-    for call in ("fsync", "flock", "rename", "unlink", "utime", "mkdir"):
-        assert any(call in line for line in own), f"the trace would have shown {call}"
-
-
-# which caches there are
-
-SEP = os.pathsep
-
-
-def resolve(**env: str) -> Settings:
-    return Settings.resolve(env=env)
-
-
-def test_the_variable_names_the_writable_one_first_then_those_that_are_read(tmp_path: Path) -> None:
-    roots = [tmp_path / name for name in ("own", "shared", "image")]
-    settings = resolve(DEPTHHUB_CACHE=SEP.join(map(str, roots)))
-    assert [settings.cache_dir, *settings.lower_caches] == roots
-    assert [tier.root for tier in settings.open_store().tiers] == roots
-    assert resolve(DEPTHHUB_CACHE=str(roots[0])).lower_caches == ()
-
-
-def test_a_root_that_is_named_twice_or_not_at_all_counts_once_or_not(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    settings = resolve(DEPTHHUB_CACHE=f"{one}{SEP}{SEP}{two}{SEP}{one}{SEP}{two}{SEP}")
-    assert (settings.cache_dir, settings.lower_caches) == (one, (two,))
-
-
-def test_an_empty_first_one_is_the_default(tmp_path: Path) -> None:
-    default = resolve().cache_dir
-    settings = resolve(DEPTHHUB_CACHE=f"{SEP}{tmp_path}")
-    assert (settings.cache_dir, settings.lower_caches) == (default, (tmp_path,))
-    assert resolve(DEPTHHUB_CACHE="").cache_dir == default
-    assert resolve(DEPTHHUB_CACHE=SEP).cache_dir == default
-    assert resolve(DEPTHHUB_CACHE=SEP).lower_caches == ()
-
-
-def test_the_callers_text_is_split_and_a_path_never_is(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    told = Settings.resolve(cache_dir=f"{one}{SEP}{two}", env={"DEPTHHUB_CACHE": "/elsewhere"})
-    assert (told.cache_dir, told.lower_caches) == (one, (two,))
-    strange = tmp_path / f"a{SEP}b"
-    told = Settings.resolve(cache_dir=strange, env={"DEPTHHUB_CACHE": f"/elsewhere{SEP}/below"})
-    assert (told.cache_dir, told.lower_caches) == (strange, ())
-    store = told.open_store()
-    publish(store, "vits")
-    assert strange.is_dir()
-
-
-def test_home_is_understood_in_each_of_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    settings = resolve(DEPTHHUB_CACHE=f"~/own{SEP}~/below")
-    assert (settings.cache_dir, settings.lower_caches) == (tmp_path / "own", (tmp_path / "below",))
-    with pytest.raises(SettingsError, match="DEPTHHUB_CACHE") as caught:
-        resolve(DEPTHHUB_CACHE=f"{tmp_path}{SEP}~nobody-of-this-name/below")
-    assert caught.value.variable == "DEPTHHUB_CACHE"
-
-
-def test_a_home_that_does_not_exist_is_no_obstacle_to_reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fill(tmp_path / "image", "vits")
-    monkeypatch.setenv("HOME", str(tmp_path / "no" / "home"))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    store = resolve(DEPTHHUB_CACHE=f"{SEP}{tmp_path / 'image'}").open_store()
-    entry = store.get(KEY)
-    assert entry is not None
-    store.lease(entry).release()
-    assert store.usage().bytes == 0
-    if sys.platform == "linux":
-        assert store.root.is_relative_to(tmp_path / "no")
-    assert not (tmp_path / "no").exists()
-
-
-@needs_fork
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="becomes another user")
-def test_a_container_with_a_random_uid_and_no_home_reads_and_is_told_where_to_write(open_folder: Path) -> None:
-    image = fill(open_folder / "image", "vits").root
-
-    def as_random_user(work: Callable[[], Any]) -> Any:
-        def do() -> Any:
-            os.environ.pop("HOME", None)
-            os.environ.pop("XDG_CACHE_HOME", None)
-            os.setgroups([])
-            os.setgid(1_234_567)
-            os.setuid(1_234_567)
-            return work()
-
-        return in_a_child(do)
-
-    def read() -> bytes:
-        store = resolve(DEPTHHUB_CACHE=str(image)).open_store()
-        entry = store.get(KEY)
-        assert entry is not None
-        store.lease(entry).release()
-        with pytest.raises(CacheNotWritableError, match=r"uid 1234567.*DEPTHHUB_CACHE or cache_dir"):
-            publish(store, "vitb")
-        return entry.weights.read_bytes()
-
-    assert as_random_user(read) == weights_of("vits")
-    for places in ("", f"{SEP}{image}"):
-        with pytest.raises(SettingsError, match=r"no home folder.*DEPTHHUB_CACHE or cache_dir") as caught:
-            as_random_user(lambda places=places: resolve(DEPTHHUB_CACHE=places).cache_dir)
-        assert caught.value.variable == "DEPTHHUB_CACHE"
-    assert files_under(image / "v1" / "leases") == {}

@@ -23,11 +23,3 @@ def set_aside(cache: Path) -> list[Path]:
 def entry_in(root: Path) -> Entry:
     [entry] = Store(root).entries()
     return entry
-
-
-def tree_state(folder: Path) -> dict[str, tuple[int, ...]]:
-    return {
-        str(path.relative_to(folder)): (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-        for path in (folder, *folder.rglob("*"))
-        for state in [path.lstat()]
-    }

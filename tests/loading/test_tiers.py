@@ -13,8 +13,9 @@ from depthhub import CacheNotWritableError, from_pretrained, prewarm
 from depthhub.testing import LocalHub
 
 from ..cache.conftest import Mount
+from ..cache.samples import tree_state
 from .conftest import IsSound, flip
-from .entries import entry_in, prewarmed, set_aside, tree_state
+from .entries import entry_in, prewarmed, set_aside
 
 
 @pytest.fixture
