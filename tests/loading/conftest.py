@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,10 +13,11 @@ from safetensors.torch import load_file
 
 from depthhub import from_pretrained
 from depthhub.model.dpt import DPT
-from depthhub.testing import reference_image
+from depthhub.testing import LocalHub, make_checkpoint, reference_image, transformers_config
 
-from ..catalogs import write_catalog
+from ..catalogs import checkpoint, write_catalog
 from ..conftest import GOLDEN
+from .on_the_hub import FILE, OTHER_TAPS, REPO
 
 Python = Callable[..., subprocess.CompletedProcess[str]]
 IsSound = Callable[[DPT], bool]
@@ -85,3 +88,29 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
         monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", *checkpoints)))
 
     return use
+
+
+@pytest.fixture
+def wired(local_hub: LocalHub, tmp_path: Path) -> str:
+    """A repository whose config.json says what no caller can: other taps."""
+    config = transformers_config("tiny", family="v2-metric", max_depth=80)
+    taps = {"out_indices": OTHER_TAPS, "out_features": [f"stage{stage}" for stage in OTHER_TAPS]}
+    config["backbone_config"].update(taps)
+    local_hub.add_file("me/wired", "config.json", json.dumps(config).encode(), lfs=False)
+    port = make_checkpoint(tmp_path / "model.safetensors", encoder="tiny", layout="transformers")
+    local_hub.add_file("me/wired", "model.safetensors", port)
+    return "me/wired"
+
+
+@pytest.fixture
+def commit(local_hub: LocalHub, tiny: Path) -> str:
+    return local_hub.add_file(REPO, FILE, tiny)
+
+
+@pytest.fixture
+def pinned(local_hub: LocalHub, commit: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A name whose commit and digest a catalog pins."""
+    digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
+    entry = checkpoint("tiny-pinned", repo_id=REPO, filename=FILE, revision=commit, sha256=digest)
+    monkeypatch.setenv("DEPTHHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+    return "tiny-pinned"
