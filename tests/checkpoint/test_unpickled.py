@@ -23,12 +23,7 @@ from depthhub.checkpoint.zipped import Zipped
 from depthhub.errors import CheckpointError
 from depthhub.testing import make_checkpoint
 
-from .states import golden_shapes, read, same_bits, state_dict
-
-
-@pytest.fixture(scope="module")
-def state() -> dict[str, Tensor]:
-    return {key: tensor.clone() for key, tensor in state_dict(golden_shapes("v2-tiny")).items()}
+from .states import read, same_bits
 
 
 def rewritten(source: Path, target: Path, *, without: str = "", halved: str = "") -> Path:
