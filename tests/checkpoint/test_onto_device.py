@@ -7,6 +7,7 @@ reads into a buffer too early, or takes a tensor too early, gets wrong numbers h
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import subprocess
 import sys
@@ -212,6 +213,24 @@ def test_a_device_without_streams_gets_the_same_from_one_buffer(converted: Path,
     assert Plain(CPU).threads == 1
     seen_as(Plain(CPU))
     assert _same(read_converted(converted, device="mps")[0], read_converted(converted)[0])
+
+
+@pytest.mark.parametrize("granted", [0, 1, 3])
+def test_with_fewer_threads_than_wished_for_every_number_arrives(
+    converted: Path, seen_as: Any, monkeypatch: pytest.MonkeyPatch, granted: int
+) -> None:
+    start, begun = threading.Thread.start, itertools.count()
+
+    def refuse(thread: threading.Thread) -> None:
+        if next(begun) >= granted:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    device = StandIn(threads=4)
+    seen_as(device)
+    assert _same(read_converted(converted, device="cuda")[0], read_converted(converted)[0])
+    assert len(device.at_work) == max(granted, 1), "where there is none, the one that asks does it"
 
 
 @pytest.mark.parametrize("memory", [0, 100_000, 1_000_000])

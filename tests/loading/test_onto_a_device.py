@@ -12,6 +12,7 @@ from depthhub.checkpoint import onto_device as module
 from depthhub.checkpoint.onto_device import Plain
 from depthhub.steps import build as step
 from depthhub.testing import make_checkpoint, reference_image
+from depthhub_cache.store import Store
 
 from .conftest import Python
 
@@ -30,6 +31,22 @@ Path("/proc/self/clear_refs").write_text("5")
 before = peak()
 model = depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[3], device="meta")
 print((peak() - before) * 1024, *{parameter.device.type for parameter in model.parameters()})
+"""
+
+
+LATE = """
+import sys, threading, time
+import depthhub
+from depthhub.steps import build
+build.usable_device = str  # 'meta' is refused, as it holds no numbers: here it stands for any device
+def load():
+    main = threading.main_thread()
+    while main.is_alive():
+        time.sleep(0.01)
+    time.sleep(0.2)  # from now on Python begins no thread that others would wait for
+    print(depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2], device="meta").provenance.path)
+depthhub.from_pretrained(sys.argv[1], family="v2", cache_dir=sys.argv[2], device="meta")  # what is imported once
+threading.Thread(target=load).start()
 """
 
 
@@ -61,6 +78,12 @@ def test_a_device_without_room_leaves_the_entry_and_no_lease(
     [found] = prewarm([tiny], family="v2", cache_dir=cache)
     assert (found.cached, found.path) == (True, made.path), "nothing is wrong with it"
     assert from_pretrained(tiny, family="v2", cache_dir=cache).provenance.path == made.path
+
+
+def test_a_process_that_ends_loads_to_a_device_all_the_same(tiny: Path, cache: Path, python: Python) -> None:
+    [made] = prewarm([tiny], family="v2", cache_dir=cache)
+    assert python(LATE, str(tiny), str(cache)).stdout.strip() == str(made.path)
+    assert list(Store(cache).set_aside()) == []
 
 
 @needs_gpu

@@ -11,8 +11,8 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from io import FileIO
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -177,9 +177,12 @@ class _Shared:
 def _failure_of_all(read: Read, pieces: _Shared, carrier: Carrier) -> Exception | None:
     """Carry all pieces. Whatever happens, no thread is left when this ends."""
     with ThreadPoolExecutor(carrier.threads) as pool:
+        working: list[Future[Exception | None]] = []
         try:
-            working = [pool.submit(_work, read, pieces, carrier) for _ in range(carrier.threads)]
-            failures = [one.result() for one in working]
+            with suppress(RuntimeError):  # a process that is ending, or at its limit, gets no more threads
+                for _ in range(carrier.threads):
+                    working.append(pool.submit(_work, read, pieces, carrier))
+            failures = [one.result() for one in working] or [_work(read, pieces, carrier)]
         finally:
             pieces.stop()  # else an interruption would wait for the whole file
     return next((failure for failure in failures if failure is not None), None)
