@@ -1,8 +1,9 @@
-"""Branches that move, asked for in every way and order, on two machines that carry bundles to each other.
+"""Branches that move, asked for in every way and order, on two machines that carry bundles to each other and share a
+remote store.
 
 Loads, prewarming, looks, refreshes, lockfiles, all with and without a network; killed calls, collections, removals,
-damage, verification, bundles. Each answer has to be the one that was promised by then, and its numbers, to the bit,
-those that an undisturbed conversion of that very file makes.
+damage, verification, bundles, pushes. Each answer has to be the one that was promised by then, and its numbers, to
+the bit, those that an undisturbed conversion of that very file makes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ SWITCHES: dict[str, str] = {}
 
 _MUST = ("load", "prewarm", "look", "the Hub said no", "a branch moved")
 _MUST_IN_FULL = ("lock", "load as locked", "killed", "offline, and not here", "collected", "removed", "damaged")
-_MUST_IN_FULL += ("verified", "a bundle was carried")
+_MUST_IN_FULL += (
+    "verified",
+    "a bundle was carried",
+    "pushed",
+    "out of the remote store",
+    "damaged in the remote store",
+)
 
 
 def run(options: Options) -> Report:

@@ -78,7 +78,7 @@ class Machine:
 
 
 class Call(NamedTuple):
-    """One way to ask a machine for something."""
+    """One way to ask a machine for something. shelf: what it is told of the remote store."""
 
     how: str
     machine: Machine
@@ -88,9 +88,17 @@ class Call(NamedTuple):
     dtype: str | None
     refresh: bool
     offline: bool
+    shelf: str
 
     def __str__(self) -> str:
-        how = [self.how, self.text, self.dtype, "refresh" * self.refresh, "offline" * self.offline]
+        how = [
+            self.how,
+            self.text,
+            self.dtype,
+            "refresh" * self.refresh,
+            "offline" * self.offline,
+            self.shelf and f"shelf: {self.shelf}",
+        ]
         return f"{self.machine.root.name}: {' '.join(filter(None, how))}"
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from shutil import rmtree
 
 from depthhub import from_pretrained, lock, prewarm, resolve
-from depthhub.errors import DepthHubError, OfflineError
+from depthhub.errors import DepthHubError, OfflineError, RemoteError
 from depthhub_cache.identity import Key
 
 from .answers_machines import BUILDS, DTYPES, V2, Call, Locked, Machine, Made, Wanted, place_of, text_of
 from .answers_promises import Answer, Name, Promises
 from .answers_repositories import MODEL, Repository
+from .answers_shelf import WAYS, Shelf
 from .calls import Said, by_command
 from .children import Child
 from .hub_process import HubProcess
@@ -30,7 +31,10 @@ class BrokenPromiseError(Exception):
 
 
 class Story:
-    """Two machines, a repository of plain files and one with a config.json. The same seed tells the same story."""
+    """Two machines, a remote store, a repository of plain files and one with a config.json.
+
+    The same seed tells the same story.
+    """
 
     def __init__(self, seed: int, folder: Path, hub: HubProcess, made: Made, report: Report) -> None:
         self._chance = random.Random(seed)
@@ -38,13 +42,14 @@ class Story:
         self._plain = Repository(hub, f"me/plain{seed}", lfs=self._chance.random() < 0.6)
         self._described = Repository(hub, f"me/described{seed}", lfs=True)
         self._machines = [Machine(folder / "one"), Machine(folder / "two")]
+        self._shelf = Shelf(folder / "shelf")
         self._locked: list[Locked] = []
         self._told: list[str] = []
 
     def wrong_after(self, steps: int) -> str | None:
         """Tell the story; what was wrong, and what led there."""
         rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir()
+        self._shelf.root.mkdir(parents=True)
         self._plain.put("w.pth", self._weights(".pth"))
         self._described.describe(self._chance.choice(BUILDS))
         self._described.put(MODEL, self._weights(".safetensors"))
@@ -54,11 +59,12 @@ class Story:
             self._move: 10,
             self._lock: 3,
             self._load_as_locked: 3,
-            self._carry_a_bundle: 5,
+            self._carry_a_bundle: 4,
             self._damage: 3,
+            self._damage_the_shelf: 2,
             self._verify: 2,
-            self._collect: 2,
-            self._remove: 2,
+            self._collect: 3,
+            self._remove: 4,
         }
         try:
             for _ in range(steps):
@@ -118,6 +124,7 @@ class Story:
         answer = promises.asked(call.name, call.repository, "") if asks else promises.known.get(call.name)
         wanted = None if answer is None else self._wanted(call, answer)
         verify = wanted in call.machine.damaged  # no other check reads the numbers
+        fetches = answer and wanted and call.how != "look" and self._lies_on_the_shelf_alone(call, answer, wanted)
         self._told.append(f"{call}, verify={verify}; promised: {answer}")
         try:
             given = self._done(call, verify=verify)
@@ -127,6 +134,8 @@ class Story:
             wanted = None
         else:
             self._judge(given, call, answer, wanted)
+            if fetches:
+                self._report.did("out of the remote store")
         self._compare_memory(call.machine, call.repository)
         return wanted
 
@@ -140,22 +149,27 @@ class Story:
             return
         if given != self._made[wanted]:
             raise BrokenPromiseError(f"it gave {given}, and {wanted} is {self._made[wanted]}")
+        if call.shelf == "push" and call.how == "prewarm":
+            self._report.did("pushed")
+            if wrong := self._shelf.wrong_after_push(self._made[wanted]):
+                raise BrokenPromiseError(wrong)
         self._is_here(call.machine, wanted)
 
     def _judge_refusal(self, error: DepthHubError, call: Call, answer: Answer | None, wanted: Wanted | None) -> None:
         machine = call.machine
         if answer is None or wanted is None:
             self._report.did("offline, and not here" if call.offline else "the Hub said no")
-        elif not call.offline or call.how == "look" or not isinstance(error, OfflineError):
+            return
+        foreseen = (OfflineError, RemoteError) if call.shelf else OfflineError
+        if not call.offline or call.how == "look" or not isinstance(error, foreseen):
             raise BrokenPromiseError(f"{type(error).__name__}: {error}")
-        elif wanted in machine.here - machine.damaged and (
-            call.repository.lfs or (call.name, answer.commit) in machine.learned
-        ):
+        if self._lies_on_the_shelf_alone(call, answer, wanted):
+            raise BrokenPromiseError(f"it lies in the remote store, whole, and {error}")
+        if wanted in machine.here - machine.damaged and self._knows_the_file(call, answer):
             raise BrokenPromiseError(f"it lies here, whole, and {error}")
-        else:
-            self._report.did("offline, and not here")
-            if wanted in machine.damaged:  # found, and set aside
-                self._is_gone(machine, wanted)
+        self._report.did("offline, and not here")
+        if wanted in machine.damaged:  # found, and set aside
+            self._is_gone(machine, wanted)
 
     def _compare_memory(self, machine: Machine, repository: Repository, or_before: Promises | None = None) -> None:
         """What the machine remembers is what was promised; or_before: or what was before a call that was killed."""
@@ -188,6 +202,10 @@ class Story:
 
     def _done(self, call: Call, *, verify: bool) -> Known | str | None:
         """What it gave; of a look only the sha256."""
+        with self._shelf.told(call.shelf):
+            return self._given(call, verify=verify)
+
+    def _given(self, call: Call, *, verify: bool) -> Known | str | None:
         build = {} if call.repository is self._described else {"family": V2.family}
         where = {"cache_dir": call.machine.root, "offline": call.offline or None}
         if call.how == "lock":
@@ -254,6 +272,11 @@ class Story:
         self._told.append(f"{machine.root.name}: {wanted} is damaged")
         self._report.did("damaged")
 
+    def _damage_the_shelf(self) -> None:
+        if damaged := self._shelf.damage(self._chance):
+            self._told.append(f"{damaged} on the shelf is damaged")
+            self._report.did("damaged in the remote store")
+
     def _verify(self) -> None:
         machine = self._chance.choice(self._machines)
         said = self._command(machine, "verify", "--deep", may_fail=bool(machine.damaged))
@@ -284,6 +307,14 @@ class Story:
     def _asks(self, call: Call) -> bool:
         known = call.machine.promises.known.get(call.name)
         return not call.offline and (known is None or (call.refresh and call.name.at is None))
+
+    def _knows_the_file(self, call: Call, answer: Answer) -> bool:
+        """Whether it is known without a download which file it is, and so which entry."""
+        return call.repository.lfs or (call.name, answer.commit) in call.machine.learned
+
+    def _lies_on_the_shelf_alone(self, call: Call, answer: Answer, wanted: Wanted) -> bool:
+        there = call.shelf and wanted not in call.machine.here and self._shelf.has(self._made[wanted])
+        return bool(there) and self._knows_the_file(call, answer)
 
     def _is_here(self, machine: Machine, wanted: Wanted) -> None:
         machine.here.add(wanted)
@@ -319,6 +350,7 @@ class Story:
             dtype=self._chance.choice(DTYPES),
             refresh=self._chance.random() < 0.25,
             offline=self._chance.random() < 0.2,
+            shelf=self._chance.choice(WAYS),
         )
 
     def _random_entry(self) -> tuple[Machine, Wanted | None]:
