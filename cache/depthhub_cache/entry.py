@@ -141,4 +141,5 @@ def broken(folder: Path, what: str) -> BrokenEntryError:
         f"The entry {folder} is broken: {what}. `depthhub verify` sets it aside, unless it lies in a tier that is only "
         "read; it is made again when it is needed.",
         path=folder,
+        reason=what,
     )

@@ -68,7 +68,11 @@ class NoSpaceError(CacheNotWritableError):
 
 
 class BrokenEntryError(CacheError):
-    """An entry is there but not as it was published."""
+    """An entry is there but not as it was published. `reason`: what is wrong with it, in words."""
+
+    def __init__(self, message: str, *, path: Path, reason: str | None = None) -> None:
+        super().__init__(message, path=path)
+        self.reason = reason or message
 
 
 class BundleError(CacheError):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # what a hit does not need is imported when it is needed
 log = logging.getLogger("depthhub_cache")
 
 _ATTEMPTS = 5
+_MADE_AGAIN = "it was broken, and was made again"
 
 
 class Store:
@@ -452,15 +453,17 @@ class Store:
                     return adopted
                 continue
             if disk.exchange_folder(gathered, folder):
-                if not self._is_bad(gathered, key):  # another process was faster by a moment
+                why = self._why_bad(gathered, key)
+                if why is None:  # another process was faster by a moment
                     return self._published(made, data)
                 try:
-                    self._quarantine(gathered, folder, "it was broken, and was made again", None)
+                    self._quarantine(gathered, folder, f"{_MADE_AGAIN}: {why}", None)
                 except CacheError as error:  # what was asked for is done
                     log.warning("%s was broken, and was made again; what it was is lost: %s", folder, error)
                 return self._published(made, data)
             # Never written over: it may be mapped.
-            self.quarantine(folder, "it was broken, and was made again", still=lambda path: self._is_bad(path, key))
+            reason = f"{_MADE_AGAIN}: {self._why_bad(folder, key)}"
+            self.quarantine(folder, reason, still=lambda path: self._why_bad(path, key) is not None)
         raise CacheError(f"Could not publish {folder}: other processes keep changing it. Try again.", path=folder)
 
     def _adopted(self, there: Entry, made: Record) -> Entry | None:
@@ -468,7 +471,7 @@ class Store:
         try:
             winner = self.verify(there, deep=True)
         except BrokenEntryError as error:
-            self.distrust(there, str(error))
+            self.distrust(there, error.reason)
             return None
         log.info("entry %s was published by another process meanwhile", winner.key)
         if winner.record.weights_sha256 != made.weights_sha256:
@@ -489,13 +492,14 @@ class Store:
         self._distrusted.discard((folder, identity))  # by a coarse clock, what was distrusted may have had the same
         return Entry(made.key, folder, weights, made, identity, state)
 
-    def _is_bad(self, folder: Path, key: Key) -> bool:
-        from .verification import is_broken
+    def _why_bad(self, folder: Path, key: Key) -> str | None:
+        """What is wrong with what lies in `folder`, which has or had its place in the own tier; None: nothing."""
+        from .verification import why_broken
 
         with suppress(CacheError):  # who cannot tell which one it is does not trust it less
             if (self._own.entry_folder(key), identity_of(folder)) in self._distrusted:
-                return True
-        return is_broken(folder, key, deep=False)
+                return "it failed a verification before"
+        return why_broken(folder, key, deep=False)
 
     def _quarantine(self, path: Path, was: Path, reason: str, still: Callable[[Path], bool] | None) -> Path | None:
         from . import quarantine

@@ -44,13 +44,18 @@ def verify_entry(folder: Path, key: Key, *, deep: bool) -> Entry:
 
 def is_broken(folder: Path, key: Key, *, deep: bool) -> bool:
     """Whether what lies in `folder` is wrong, and not just out of reach."""
+    return why_broken(folder, key, deep=deep) is not None
+
+
+def why_broken(folder: Path, key: Key, *, deep: bool) -> str | None:
+    """What is wrong with what lies in `folder`, in words; None where nothing is, or where it is out of reach."""
     try:
         verify_entry(folder, key, deep=deep)
-    except BrokenEntryError:
-        return True
+    except BrokenEntryError as error:
+        return error.reason
     except CacheError:
-        return False
-    return False
+        return None
+    return None
 
 
 def sha256_of(path: Path) -> ContentHash:

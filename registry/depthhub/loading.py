@@ -170,7 +170,7 @@ def _opened(request: Request, store: Store, device: str) -> "DepthModel":
                 if attempt == _ATTEMPTS - 1:
                     raise
                 if attempt > 0:  # the first time a collection may have had it in its hands, and has put it back
-                    store.distrust(entry, str(error))
+                    store.distrust(entry, error.reason)
                     request = _without_remote(request)  # where it may come from
             except BaseException:
                 lease.release()

@@ -75,7 +75,7 @@ def test_publishing_over_a_broken_entry_sets_it_aside(store: Store, caplog: pyte
     store.verify(second, deep=True)
     [place] = set_aside(store)
     assert (place / "weights.safetensors").read_bytes() == b"cut"
-    assert "was broken, and was made again" in reason_of(place)
+    assert "was broken, and was made again: weights.safetensors has 3 bytes instead of" in reason_of(place)
     assert str(place) in caplog.text
 
 

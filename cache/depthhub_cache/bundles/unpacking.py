@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from ..entry import Entry
-from ..errors import BrokenEntryError, CacheError
+from ..errors import BrokenEntryError, BundleError, CacheError
 from ..identity import Key
 from ..record import Record
 from ..refs import parse_ref, ref_bytes, ref_path
@@ -75,10 +75,18 @@ def import_bundle(
     store.require_space(sum(packed.weights.size for packed in manifest.entries if there[packed.key] is None))
     tell = progress or silent
     bundle = _Import(store, reader, there, ref_problem, merged, lambda: tell(reader.done, total))
-    entries = tuple(bundle.entry(packed) for packed in manifest.entries)
-    refs = tuple(name for member in manifest.refs if (name := bundle.ref(member)) is not None)
-    reader.end()
-    return ImportReport(entries=entries, refs=refs)
+    entries: list[Imported] = []
+    try:
+        for packed in manifest.entries:
+            entries.append(bundle.entry(packed))
+        refs = tuple(name for member in manifest.refs if (name := bundle.ref(member)) is not None)
+        reader.end()
+    except BundleError as error:
+        if not entries:
+            raise
+        before = f"{len(entries)} of its {len(manifest.entries)} entries came before that; they are verified, and here."
+        raise BundleError(f"{error} {before}", path=path, member=error.member) from error
+    return ImportReport(entries=tuple(entries), refs=refs)
 
 
 class _Import:
@@ -162,7 +170,7 @@ class _Import:
             try:
                 return self._store.verify(entry, deep=True)
             except BrokenEntryError as error:
-                self._store.distrust(entry, str(error))
+                self._store.distrust(entry, error.reason)
                 entry = self._store.get(key)  # one in a tier below
         return None
 

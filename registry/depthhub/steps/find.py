@@ -113,6 +113,6 @@ def _is_sound(entry: Entry, request: Request, store: Store) -> bool:
     try:
         verified = store.verify(entry, deep=True)
     except BrokenEntryError as error:
-        store.distrust(entry, str(error))
+        store.distrust(entry, error.reason)
         return False
     return (verified.identity, verified.state) == (entry.identity, entry.state)

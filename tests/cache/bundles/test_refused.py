@@ -289,3 +289,10 @@ def test_any_other_bytes_are_a_typed_error(data: bytes) -> None:
             with pytest.raises(BundleError):
                 unpacked(Store(Path(folder)), text)
         assert files_under(Path(folder)) == {}
+
+
+def test_who_is_refused_is_told_what_came_before_and_stays(bundle: bytes, other: Store) -> None:
+    place = bundle.rindex(members_of(bundle)[f"entries/{SECOND}/weights.safetensors"][-64:])
+    with pytest.raises(BundleError, match="1 of its 2 entries came before that; they are verified, and here"):
+        unpacked(other, flipped(bundle, place))
+    assert_clean(other, holds=[FIRST])

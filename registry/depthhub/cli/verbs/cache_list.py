@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..console import Console
+from ...errors import BrokenEntryError, CacheError
+from ..console import Console, error_json
 from ..exit_codes import ExitCode
 from ..in_cache import fact_of, name_of, recipe_of, report_hidden, require_visible
 from ..options import add_cache_option
@@ -13,11 +15,15 @@ from ..output import age_text, build_text, bytes_text, write_json, write_table
 
 if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
+    from depthhub_cache.identity import Key
     from depthhub_cache.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "It ends with 0, also where there are none; with 8 where some cannot be read, and lists the others."
+    parser.epilog = (
+        "It ends with 0, also where there are none, or where some are broken (`depthhub verify` is the check); with 8 "
+        "where some cannot be read, and lists the others."
+    )
     add_cache_option(parser)
 
 
@@ -25,15 +31,30 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     store = args.settings.open_store()
     require_visible(store)
     entries = sorted(store.entries(), key=lambda entry: (name_of(entry), entry.key))
+    broken = list(_broken(store, {entry.key for entry in entries}))
     if args.json:
-        write_json([_facts(entry, store) for entry in entries])
+        damaged = [{"key": error.path.name, "path": error.path, "error": error_json(error)} for error in broken]
+        write_json([*(_facts(entry, store) for entry in entries), *damaged])
     else:
         header = ("NAME", "BUILD", "DTYPE", "SIZE", "LICENCE", "KEY", "LAST USED", "STATE")
-        write_table(header, [_row(entry, store) for entry in entries])
+        damaged_rows = [(None, None, None, None, None, error.path.name[:12], None, "broken") for error in broken]
+        write_table(header, [*(_row(entry, store) for entry in entries), *damaged_rows])
     code = report_hidden(store, console)
-    if not entries and code is ExitCode.DONE:
+    if not entries and not broken and code is ExitCode.DONE:
         console.note(f"The cache {store.root} is empty.")
     return code
+
+
+def _broken(store: Store, whole: Collection[Key]) -> Iterator[BrokenEntryError]:
+    """What is wrong with those that are there, and that no load would be given, from any tier."""
+    for key in store.keys():  # noqa: SIM118  it is no dict
+        if key not in whole:
+            try:
+                store.verify(key, deep=False)
+            except BrokenEntryError as error:
+                yield error
+            except CacheError:
+                continue  # told as what cannot be read
 
 
 def _facts(entry: Entry, store: Store) -> dict[str, Any]:

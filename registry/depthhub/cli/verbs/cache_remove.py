@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_entries_argument(parser, nargs="*")
     parser.add_argument("--all", action="store_true", help="every entry")
-    parser.add_argument("--force", action="store_true", help="also what is pinned, or what a running process has open")
+    parser.epilog = (
+        "It ends with 0 where all of them are gone, 8 where one is pinned, in use or cannot be removed, 3 where one "
+        "is not there; the others are removed."
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="also what is pinned, with its pin, or what a running process has open",
+    )
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     add_source_options(parser)
 

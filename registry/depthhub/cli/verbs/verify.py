@@ -146,7 +146,7 @@ def _damaged(
     place = None
     with suppress(CacheError):
         if move and store.owns(error.path):
-            place = store.quarantine(error.path, str(error), still=lambda path: bool(still(path)))
+            place = store.quarantine(error.path, error.reason, still=lambda path: bool(still(path)))
     return Checked(source=source, key=key, state="broken", quarantine=place, error=error_json(error))
 
 
