@@ -116,8 +116,10 @@ def _tell(report: Report, target: Target, tally: Tally) -> None:
     report.did(target.name, tally.inputs)
     for escape in tally.escapes.values():
         report.violated(target.name, escape)
+    refused = f"the others were refused in {len(tally.outcomes) - 1} ways"
+    others = refused if target.refusals else "it refuses none, and takes what it cannot read for unknown"
     report.note(
-        f"{target.name}: {tally.outcomes['given back']:,} inputs were sound; {len(tally.outcomes)} outcomes; "
+        f"{target.name}: {tally.outcomes['given back']:,} inputs gave something back; {others}; "
         f"slowest {tally.slowest * 1e3:,.1f} ms ({tally.slowest_size:,} bytes)"
     )
 
