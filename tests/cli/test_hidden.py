@@ -128,6 +128,25 @@ def test_verify_says_that_a_shelf_of_a_tier_below_is_hidden_and_leaves_it(as_nob
     assert (outcome.code, paths(outcome)) == (8, [str(shelf_of(below, "vitb"))])
 
 
+@pytest.mark.parametrize("hide", ["v1/entries", "a shelf"])
+def test_of_what_is_hidden_no_verb_says_that_it_is_not_there(as_nobody, store, open_folder, hide) -> None:
+    (shelf_of(store, "vits") if hide == "a shelf" else store.root / hide).chmod(0o700)
+    key, out = key_of("vits"), open_folder / "all.tar"
+    for argv in (
+        ["verify", key[:8]],
+        ["cache", "pin", key[:8]],
+        ["cache", "remove", key],
+        ["cache", "export", key, "-o", out],
+    ):
+        outcome = as_nobody(*argv)
+        assert outcome.code == 8, argv
+        assert "Permission denied" in outcome.err
+    assert as_nobody("cache", "export", "--all", "-o", out).code == 8
+    assert not out.exists(), "a part of it would only be missed where it arrives"
+    assert as_nobody("cache", "remove", "--all", "--dry-run").code == 8
+    assert as_nobody("verify", "f" * 64).code == (3 if hide == "a shelf" else 8)
+
+
 def test_a_tier_below_that_is_not_there_is_nothing_hidden(as_nobody, store, open_folder) -> None:
     assert as_nobody("verify", cache=f"{store.root}{os.pathsep}{open_folder / 'none'}").code == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,6 +33,13 @@ def test_what_was_pinned_is_pinned_when_it_is_made_again(depthhub, weights, tiny
     depthhub("cache", "remove", weights.parent.name)
     depthhub("pull", tiny, *V2)
     assert depthhub("cache", "gc", "--max-size", "0", "--json").json["freed"] == []
+
+
+def test_a_pin_of_what_lies_below_is_said_to_hold_nothing_there(depthhub, weights, cache, tmp_path):
+    roots = f"{tmp_path / 'own'}{os.pathsep}{cache}"
+    outcome = depthhub("cache", "pin", weights.parent.name, "--cache-dir", roots)
+    assert outcome.code == 0
+    assert "is pinned here; it lies in a tier that is only read" in outcome.err
 
 
 def test_a_pin_can_be_taken_from_an_entry_that_is_gone(depthhub, weights, cache):

@@ -131,6 +131,11 @@ class _Import:
             raise self._reader.error(member.name, problem)
         here = self._store.recall(name)
         if not here and self._store.has_answer(name):  # damaged, hidden, or covered since: it may be a later one
+            log.warning(
+                "%s: the answer of the bundle is not remembered, since one that was damaged or is hidden may be later. "
+                "Ask the Hub, or `depthhub cache quarantine --clear` and import it again.",
+                name,
+            )
             return None
         if here:
             made = None if self._merged is None else self._merged(data, here)

@@ -109,7 +109,7 @@ def space(root: Path) -> Finding:
     if _has_no_names_left(place):
         return Finding(name, "broken", "The file system has no room for another file (inodes).", "Remove files there.")
     free = f"{usage.free / 1e9:,.2f} GB are free"
-    make_room = f"`depthhub cache gc` makes room; or {_OTHER_FOLDER}."
+    make_room = f"`depthhub cache gc --max-size` with what may stay makes room; or {_OTHER_FOLDER}."
     if usage.free < _NOTHING:
         return Finding(name, "broken", f"{free}: no model fits.", make_room)
     if usage.free < _LITTLE:

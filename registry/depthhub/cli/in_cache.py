@@ -27,7 +27,8 @@ _KEY_START = re.compile(r"[0-9a-f]{8,64}")
 def key_of_source(source: str, store: Store, **options: Any) -> Key:
     """The key of an entry that is in the cache, whole or broken.
 
-    Raises NotFoundError where there is none, FamilyError where nothing tells which of several it would be.
+    Raises NotFoundError where there is none, CacheError where it may be hidden from us, FamilyError where nothing tells
+    which of several it would be.
     """
     from ..resolution import resolve_here
 
@@ -37,7 +38,10 @@ def key_of_source(source: str, store: Store, **options: Any) -> Key:
         raise not_in_cache(source) from error
     if resolution.undecided:
         raise FamilyError(resolution.undecided, source=source)
-    if resolution.key is None or resolution.key not in set(store.keys()):
+    if resolution.key is None:
+        raise not_in_cache(source)
+    if resolution.key not in set(store.keys()):
+        _require_none_hidden(store, resolution.key)
         raise not_in_cache(source)
     return resolution.key
 
@@ -51,10 +55,18 @@ def key_of_text(text: str, store: Store, *, beside: Iterable[Key] = (), **option
         return key_of_source(text, store, **options)
     found = sorted(key for key in {*store.keys(), *beside} if key.startswith(text))
     if not found:
+        _require_none_hidden(store, text)
         raise NotFoundError(f"No key in the cache begins with {text}; see `depthhub cache list`.", source=text)
     if len(found) > 1:
         raise UsageError(f"{len(found)} keys begin with {text}; write more of it.")
     return found[0]
+
+
+def _require_none_hidden(store: Store, key_start: str) -> None:
+    """Raises CacheError where the system hides the folder that entries with such keys lie in."""
+    for error in hidden_entries(store):
+        if error.path.name in (key_start[:2], "entries"):
+            raise error
 
 
 def not_in_cache(source: str) -> NotFoundError:
@@ -104,6 +116,12 @@ def require_visible(store: Store) -> None:
         pass
     except OSError as error:
         raise unreadable(entries, error) from error
+
+
+def require_all_visible(store: Store) -> None:
+    """Raises CacheError where entries of any tier are hidden from us."""
+    for error in hidden_entries(store):
+        raise error
 
 
 def report_hidden(store: Store, console: Console) -> ExitCode:

@@ -39,7 +39,16 @@ def for_each_key(
             results.append({"target": target, "key": None, "error": error_json(error)})
         else:
             results.append({"target": target, "key": key, "pinned": store.is_pinned(key)})
-            console.note(f"{target} ({key[:12]}) is {done}.")
+            console.note(f"{target} ({key[:12]}) is {done}{_where(store, key)}.")
     if args.json:
         write_json(results)
     return common_exit_code(codes)
+
+
+def _where(store: Store, key: Key) -> str:
+    is_below = not store.owns(store.folder_of(key))
+    return (
+        " here; it lies in a tier that is only read, and what is collected there is its owner's affair"
+        if is_below
+        else ""
+    )

@@ -10,7 +10,7 @@ from ...errors import NotFoundError
 from ..console import Console
 from ..errors import UsageError
 from ..exit_codes import ExitCode
-from ..in_cache import fact_of, key_of_text, name_of
+from ..in_cache import fact_of, key_of_text, name_of, require_all_visible
 from ..options import add_entries_argument, add_source_options, local_options, path_of
 from ..output import bytes_text, printable, write_facts, write_json
 
@@ -32,6 +32,8 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     from ...lockfile import Lockfile
 
     store = args.settings.open_store()
+    if args.all:
+        require_all_visible(store)
     keys = [key_of_text(target, store, **local_options(args)) for target in args.targets] or list(store.keys())
     if not keys:
         raise NotFoundError(f"The cache {store.root} is empty: there is nothing to export.", source=str(store.root))
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     )
     local = [printable(name_of(entry)) for entry in made.entries if not fact_of(entry, "repo_id")]
     if local:
-        console.warning(f"made from files, which are needed beside their entries there too: {', '.join(local)}")
+        console.warning(f"made from files, by which they are asked for there, too; take them along: {', '.join(local)}")
     return ExitCode.DONE
 
 

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CacheError, DepthHubError
+from ..beside import hidden_entries
 from ..console import Console, error_json
 from ..errors import UsageError
 from ..exit_codes import ExitCode, common_exit_code
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     options = local_options(args)
     results: list[dict[str, Any]] = []
     codes = [ExitCode.DONE]
+    if args.all:
+        codes += [console.failure(error) for error in hidden_entries(store) if store.owns(error.path)]
     for target in args.targets or list(store.tiers[0].keys()):
         try:
             key = key_of_text(target, store, **options)
