@@ -29,12 +29,15 @@ def test_cache_list_shows_entries(depthhub, weights, tiny):
     assert entry["record"]["about"]["recipe"]["build"]["family"] == "v2"
 
 
-def test_cache_list_shows_what_is_broken_too(depthhub, weights):
+def test_cache_list_shows_what_is_broken_too(depthhub, weights, tiny):
     weights.write_bytes(b"cut")
     (entry,) = depthhub("cache", "list", "--json").json
     assert (entry["key"], entry["path"]) == (weights.parent.name, str(weights.parent))
     assert "3 bytes instead of" in entry["error"]["message"]
-    assert depthhub("cache", "list").out.splitlines()[1].split()[-1] == "broken"
+    row = depthhub("cache", "list").out.splitlines()[1].split()
+    assert (row[0], row[-1]) == (str(tiny), "broken")
+    (weights.parent / "entry.json").write_text("{")
+    assert str(tiny) not in depthhub("cache", "list").out
 
 
 def test_cache_list_of_an_empty_cache_says_so(depthhub, cache):

@@ -92,7 +92,7 @@ def test_verify_sets_aside_what_is_broken_and_says_where_it_is(depthhub, weights
     assert outcome.code == 6
     [checked] = outcome.json
     [place] = quarantine_of(cache)
-    assert (checked["state"], checked["quarantine"]) == ("broken", str(place))
+    assert (checked["source"], checked["state"], checked["quarantine"]) == (str(tiny), "broken", str(place))
     assert (place / "weights.safetensors").read_bytes() == damaged
     assert checked["error"]["reason"] == json.loads((place / "reason.json").read_text())["reason"]
     assert depthhub("verify", "--deep", "--json").json == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..checkpoint.recipe import Recipe
@@ -17,6 +18,7 @@ from .exit_codes import ExitCode, common_exit_code
 if TYPE_CHECKING:
     from depthhub_cache.entry import Entry
     from depthhub_cache.identity import Key
+    from depthhub_cache.record import Record
     from depthhub_cache.store import Store
 
     from .console import Console
@@ -78,13 +80,32 @@ def not_in_cache(source: str) -> NotFoundError:
 
 def name_of(entry: Entry) -> str:
     """What a person calls an entry: its name in the catalog, else the source it was made from."""
-    return fact_of(entry, "name") or fact_of(entry, "source") or "-"
+    return _name_in(entry.record) or "-"
+
+
+def name_of_broken(folder: Path) -> str | None:
+    """The same of an entry that is broken elsewhere than in its record; None where that is."""
+    from depthhub_cache import record
+    from depthhub_cache.reading import read_file
+
+    try:
+        return _name_in(record.Record.parse(read_file(folder / record.FILE_NAME, record.LIMIT)))
+    except (OSError, ValueError):
+        return None
 
 
 def fact_of(entry: Entry, name: str) -> str | None:
     """The text that the record has under `name`; None where there is none. It may have come with a bundle."""
-    value = entry.record.about.get(name)
+    return _fact_in(entry.record, name)
+
+
+def _fact_in(record: Record, name: str) -> str | None:
+    value = record.about.get(name)
     return value if isinstance(value, str) else None
+
+
+def _name_in(record: Record) -> str | None:
+    return _fact_in(record, "name") or _fact_in(record, "source")
 
 
 def recipe_of(entry: Entry) -> Recipe | None:

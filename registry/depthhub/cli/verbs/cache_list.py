@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import BrokenEntryError, CacheError
 from ..console import Console, error_json
 from ..exit_codes import ExitCode
-from ..in_cache import fact_of, name_of, recipe_of, report_hidden, require_visible
+from ..in_cache import fact_of, name_of, name_of_broken, recipe_of, report_hidden, require_visible
 from ..options import add_cache_option
 from ..output import age_text, build_text, bytes_text, write_json, write_table
 
@@ -37,7 +37,10 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
         write_json([*(_facts(entry, store) for entry in entries), *damaged])
     else:
         header = ("NAME", "BUILD", "DTYPE", "SIZE", "LICENCE", "KEY", "LAST USED", "STATE")
-        damaged_rows = [(None, None, None, None, None, error.path.name[:12], None, "broken") for error in broken]
+        damaged_rows = [
+            (name_of_broken(error.path), None, None, None, None, error.path.name[:12], None, "broken")
+            for error in broken
+        ]
         write_table(header, [*(_row(entry, store) for entry in entries), *damaged_rows])
     code = report_hidden(store, console)
     if not entries and not broken and code is ExitCode.DONE:

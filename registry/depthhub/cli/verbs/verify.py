@@ -13,7 +13,7 @@ from ...errors import BrokenEntryError, CacheError, DepthHubError, NotFoundError
 from ..beside import Damage, Still, damaged_originals, damaged_refs, hidden_entries
 from ..console import Console, error_json
 from ..exit_codes import ExitCode, common_exit_code
-from ..in_cache import key_of_text, name_of, require_visible
+from ..in_cache import key_of_text, name_of, name_of_broken, require_visible
 from ..options import add_entries_argument, add_source_options, local_options
 from ..output import write_json, write_table
 
@@ -132,7 +132,14 @@ def _failed(target: Target, error: DepthHubError, store: Store, *, deep: bool, m
 
     if isinstance(error, CacheError):
         key = target.key or Key(error.path.name)
-        return _damaged(target.source, key, error, store, lambda path: is_broken(path, key, deep=deep), move=move)
+        return _damaged(
+            target.source or name_of_broken(error.path),
+            key,
+            error,
+            store,
+            lambda path: is_broken(path, key, deep=deep),
+            move=move,
+        )
     state: State = "missing" if isinstance(error, NotFoundError) else "unknown"
     return Checked(source=target.source, key=target.key, state=state, error=error_json(error))
 
