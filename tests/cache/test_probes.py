@@ -337,7 +337,9 @@ def test_a_full_disk_is_broken(mount: Mount) -> None:
 
 @on_linux
 def test_a_small_disk_is_degraded(mount: Mount) -> None:
-    assert states(examine(Store(mount("size=200m") / "cache")))["space"] == "degraded"
+    found = finding(examine(Store(mount("size=200m") / "cache")), "space")
+    assert found.state == "degraded"
+    assert "cache gc --max-size" in found.advice, "without it no entry goes"
 
 
 @on_linux

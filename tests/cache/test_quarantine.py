@@ -68,6 +68,14 @@ def test_the_reason_says_where_it_was_and_since_when_it_is_there(store: Store) -
     assert '"since": "20' in text
 
 
+def test_without_an_exchange_the_reason_is_told_as_well(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(store, "vits").weights.write_bytes(b"cut")
+    monkeypatch.setattr(disk, "exchange_folder", lambda *_: False)
+    publish(store, "vits")
+    [place] = set_aside(store)
+    assert "was made again: weights.safetensors has 3 bytes instead of" in reason_of(place)
+
+
 def test_publishing_over_a_broken_entry_sets_it_aside(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     entry = publish(store, "vits")
     entry.weights.write_bytes(b"cut")

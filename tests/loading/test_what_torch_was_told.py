@@ -9,6 +9,7 @@ import torch
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from depthhub import OptionError, from_pretrained
+from depthhub.model.assign import AssignError
 from depthhub.steps import build as step
 
 from .entries import prewarmed, set_aside
@@ -53,3 +54,5 @@ def test_a_config_that_is_not_that_of_the_tensors_is_the_files_fault(tiny: Path,
     tensors["head.proj_1ch.2.bias"] = torch.nn.Parameter(torch.empty(2))
     assert not step._are_those_of(model.config, tensors)
     assert not step._are_those_of(model.config, {})
+    with pytest.raises(AssignError, match="of another shape"):
+        step._assign(model, tensors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 from depthhub_cache.errors import CacheNotWritableError
 from depthhub_cache.identity import ContentHash
 from depthhub_cache.store import Store
+from trials import fuzz
 from trials.barrier import together
 from trials.calls import Said, succeeded, wrong_with_refusal
 from trials.children import Child, Ended, in_a_child, many
+from trials.fuzz_target import Target
 from trials.machine_facts import file_system_of
 from trials.samples import Known, publish_sample, sample_key, sample_sha256, sample_weights
 from trials.soundness import rubbish, unsound
@@ -177,3 +180,19 @@ def test_processes_begin_together() -> None:
 def test_the_file_system_of_a_folder_is_named(tmp_path: Path) -> None:
     assert file_system_of(Path("/proc")) in ("proc", "not known")
     assert file_system_of(tmp_path)
+
+
+def test_inputs_that_are_made_of_inputs_stop_growing(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [0]
+
+    def parse(data: bytes) -> None:
+        sizes.append(len(data))
+        if len(data) > 1:  # at another line each time, so that the input is kept
+            exec(compile("\n" * len(sizes) + "raise ValueError", "parser.py", "exec"))
+
+    monkeypatch.setattr(fuzz, "_LARGEST", 1000)
+    doubling = Target(
+        name="x", share=0, sound=[b"x"], change=lambda _, pool: pool[-1] * 2, parse=parse, refusals=(ValueError,)
+    )
+    fuzz.fuzz(doubling, 15, random.Random(1))
+    assert max(sizes) == 1000

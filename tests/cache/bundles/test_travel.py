@@ -17,6 +17,7 @@ from depthhub_cache.bundles.packing import export_bundle
 from depthhub_cache.bundles.unpacking import import_bundle
 from depthhub_cache.entry import Entry
 from depthhub_cache.errors import BrokenEntryError, BundleError, CacheError, NoSpaceError
+from depthhub_cache.refs import ref_path
 from depthhub_cache.sealed import seal, unseal
 from depthhub_cache.store import Store
 
@@ -137,6 +138,15 @@ def test_a_ref_that_is_known_here_stays_as_it_is(bundle: bytes, other: Store) ->
     other.remember(REF, {"content_hash": "mine"})
     assert unpacked(other, bundle).refs == ()
     assert other.recall(REF) == {"content_hash": "mine"}
+
+
+def test_an_answer_that_may_be_older_than_one_that_was_damaged_is_not_remembered_and_that_is_said(
+    bundle: bytes, other: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    other.remember(REF, {"content_hash": "2" * 64})
+    ref_path(other.root / "v1" / "refs", REF).write_bytes(b"damaged")
+    assert unpacked(other, bundle).refs == ()
+    assert f"{REF}: the answer of the bundle is not remembered" in caplog.text
 
 
 def test_the_caller_judges_refs_with_the_records_beside_them(bundle: bytes, other: Store) -> None:
