@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -33,6 +34,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(autouse=True)
 def _nothing_of_the_users(hub_environment: Path) -> None:
     """No test sees a cache that another one filled, or the user's own."""
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_was() -> Iterator[None]:
+    """What a test lets the library log, the tests after it in the same process would find in their `caplog`."""
+    loggers = [logging.getLogger(name) for name in ("depthhub", "depthhub_cache", None)]
+    before = [(logger.level, logger.disabled, logger.propagate) for logger in loggers]
+    yield
+    assert [(logger.level, logger.disabled, logger.propagate) for logger in loggers] == before
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,6 @@ OUT = ROOT / "dist" / "release"
 
 def main(argv: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     args = _parser().parse_args(argv)
-    logging.basicConfig(stream=sys.stdout, format="%(message)s")
-    logging.getLogger("depthhub").setLevel(logging.INFO)
     try:
         release = _release(args, root)
         for name in STEPS if args.step == "all" else (args.step,):
@@ -153,4 +151,6 @@ def _github(release: Release) -> GitHub:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.getLogger("depthhub").setLevel(logging.INFO)
     sys.exit(main())
