@@ -151,10 +151,17 @@ def _why_to_remove(item: Item, budget: Budget, total: int, now: float) -> str | 
     if budget.max_size is not None and total > budget.max_size:
         return f"the cache is larger than {budget.max_size:,} bytes"
     if budget.max_age is not None and age > budget.max_age:
-        return f"not used for {age / _DAY:.1f} days"
+        return f"not used for {_in_words(age)}"
     if item.kind == "quarantine" and age > _QUARANTINE_DAYS * _DAY:
         return f"set aside {age / _DAY:.0f} days ago"
     return None
+
+
+def _in_words(age: float) -> str:
+    for unit, seconds in (("days", _DAY), ("hours", 3600.0)):
+        if age >= seconds:
+            return f"{age / seconds:.1f} {unit}"
+    return f"{age / 60:.1f} minutes"
 
 
 def take_unless_held(tier: Tier, kind: Kind, name: str, path: Path, *, to: Path) -> str | None:

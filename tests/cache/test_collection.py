@@ -121,6 +121,12 @@ def test_what_was_not_used_for_long_goes_by_its_last_use(store: Store) -> None:
     assert names_left(store) == {"used", "young"}
 
 
+@pytest.mark.parametrize(("days", "words"), [(1.5, "1.5 days"), (0.5, "12.0 hours"), (0.01, "14.4 minutes")])
+def test_the_report_says_for_how_long_something_was_not_used(store: Store, days: float, words: str) -> None:
+    publish_old(store, "old", days=days)
+    assert store.collect(Budget(max_age=1.0)).freed[0].why == f"not used for {words}"
+
+
 def test_both_limits_count_each_for_itself(store: Store) -> None:
     size = publish_old(store, "old", days=100)
     for name, days in (("b", 3), ("c", 2), ("d", 1)):

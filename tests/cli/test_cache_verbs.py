@@ -29,6 +29,15 @@ def test_cache_list_shows_entries(depthhub, weights, tiny):
     assert entry["record"]["about"]["recipe"]["build"]["family"] == "v2"
 
 
+@pytest.mark.parametrize("verb", [("verify",), ("cache", "pin"), ("cache", "remove")])
+def test_a_key_that_is_cut_too_short_is_told_so(depthhub, weights, verb):
+    key = weights.parent.name
+    outcome = depthhub(*verb, key[:7])
+    assert outcome.code != 0
+    assert f"{key[:7]} is too short for a key: write 8 digits" in outcome.err
+    assert "Unknown model" in depthhub(*verb, "0" * 7 if key[0] != "0" else "1" * 7).err
+
+
 def test_cache_list_shows_what_is_broken_too(depthhub, weights, tiny):
     weights.write_bytes(b"cut")
     (entry,) = depthhub("cache", "list", "--json").json

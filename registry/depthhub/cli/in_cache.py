@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..checkpoint.recipe import Recipe
-from ..errors import FamilyError, NotFoundError, OfflineError
+from ..errors import FamilyError, NotFoundError, OfflineError, UnknownModelError
 from ..hub_names import RepoType, repo_id_problem
 from .beside import hidden_entries
 from .errors import UsageError
@@ -54,7 +54,12 @@ def key_of_text(text: str, store: Store, *, beside: Iterable[Key] = (), **option
     beside: keys that may be meant though no entry has them.
     """
     if not _KEY_START.fullmatch(text):
-        return key_of_source(text, store, **options)
+        try:
+            return key_of_source(text, store, **options)
+        except UnknownModelError as error:
+            if any(key.startswith(text) for key in store.keys()):  # noqa: SIM118  it is no dict
+                raise UsageError(f"{text} is too short for a key: write 8 digits of it or more.") from error
+            raise
     found = sorted(key for key in {*store.keys(), *beside} if key.startswith(text))
     if not found:
         _require_none_hidden(store, text)

@@ -94,6 +94,8 @@ def run(args: argparse.Namespace, console: Console) -> ExitCode:
     else:
         write_table(("SOURCE", "KEY", "STATE"), [(r.source, r.key and r.key[:12], r.state) for r in results])
     how = "every byte" if args.deep else "records, sizes and headers; --deep reads every byte"
+    if not args.targets:
+        how += f"; beside the entries the remembered answers{' and the kept checkpoints' if args.deep else ''}"
     console.note(f"{len(results)} checked, {len(codes) - 1} failed ({how}).")
     return common_exit_code(codes)
 
