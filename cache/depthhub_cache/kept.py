@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from . import disk
+from . import disk, quarantine
 from .entry import unreadable
 from .errors import CacheError
 from .identity import ContentHash, is_file_name, is_sha256
 from .reading import children, may_be_a_file
 from .staging import Staging
+from .tier import Tier
 from .verification import sha256_of
 
 _ATTEMPTS = 5
+_KEPT_AGAIN = "it was damaged, and was kept again"
 
 
-SetAside = Callable[[Path], object]
-"""Moves what is wrong, wherever it is now, to the quarantine."""
-
-
-def keep(
-    folder: Path, staged: Path, content_hash: ContentHash, *, filename: str, staging: Staging, set_aside: SetAside
-) -> Path:
+def keep(staged: Path, content_hash: ContentHash, *, filename: str, staging: Staging, own: Tier) -> Path:
     """Move the finished file `staged`, whose sha256 the caller has verified, to its place; where it is then.
 
     A file that is there already stays if its bytes are right; if not it is set aside, and replaced.
     """
     if not is_file_name(filename):
         raise ValueError(f"{filename!r} is not a plain file name")
+    folder = own.original_folder(content_hash)
     gathered = staging.gather("kept", {filename: staged})
     for _ in range(_ATTEMPTS):
         if disk.publish_folder(gathered, folder):
@@ -37,9 +34,9 @@ def keep(
             return there
         if disk.exchange_folder(gathered, folder):
             if not _right_one(gathered, content_hash):
-                set_aside(gathered)
+                quarantine.set_aside(gathered, _KEPT_AGAIN, own=own, was=folder)
             return folder / filename
-        set_aside(folder)
+        quarantine.set_aside(folder, _KEPT_AGAIN, own=own)
     raise CacheError(f"Could not keep {folder}: other processes keep changing it. Try again.", path=folder)
 
 

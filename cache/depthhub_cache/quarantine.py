@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,6 +20,7 @@ from .errors import CacheError
 from .reading import children, is_folder, read_file
 from .sealed import seal, unseal
 from .staging import Staging
+from .tier import Tier
 
 log = logging.getLogger("depthhub_cache")
 
@@ -28,8 +29,35 @@ _REASON = "reason.json"
 _LIMIT = 1 << 16
 
 
-def take(path: Path, name: str, *, quarantine: Path) -> Path | None:
-    """Move a published folder or file, called `name`, to the quarantine in one step; where it is now, None if gone."""
+def set_aside(
+    path: Path, reason: str, *, own: Tier, was: Path | None = None, still: Callable[[Path], bool] | None = None
+) -> Path | None:
+    """Move something of the tier `own` to its quarantine in one step, with the reason; its place there, None if gone.
+
+    was: where it was, if it was moved from there already. still: asked, when it is out of everybody's way, whether this
+    is what failed; else it goes back, and None is the answer. Where not even the reason can be written, on a full disk,
+    it stays there without.
+    """
+    was = was or path
+    quarantine = own.folder("quarantine")
+    taken = _take(path, was.name, quarantine)
+    if taken is None:
+        return None
+    if still is not None and not _surely(still, taken):
+        if not disk.publish(taken, was):
+            disk.delete_tree(taken)  # there is one more that is whole
+        disk.remove_empty_folder(taken.parent)
+        return None
+    place = quarantine / taken.relative_to(quarantine).parts[0]
+    with suppress(CacheError):
+        disk.mark(place)  # it is as old as its stay here, not as what it was
+    _note(place, reason, tmp=own.folder("tmp"), of=was)
+    log.warning("set aside in %s: %s", place, reason)
+    return place
+
+
+def _take(path: Path, name: str, quarantine: Path) -> Path | None:
+    """Move a published folder or file, called `name`, to the quarantine; where it is now, None if gone."""
     place = quarantine / f"{name.partition('.')[0]}-{os.urandom(4).hex()}"
     if is_folder(path):
         return place if disk.take_away(path, place) else None
@@ -40,17 +68,12 @@ def take(path: Path, name: str, *, quarantine: Path) -> Path | None:
     return None
 
 
-def note(taken: Path, reason: str, *, quarantine: Path, tmp: Path, of: Path) -> Path:
-    """Leave beside what `take` moved why, when and from where it was; its place in the quarantine.
-
-    Where not even that can be written, on a full disk, it stays there without.
-    """
-    place = quarantine / taken.relative_to(quarantine).parts[0]
-    with suppress(CacheError):
-        disk.mark(place)  # it is as old as its stay here, not as what it was
-    _note(place, reason, tmp=tmp, of=of)
-    log.warning("set aside in %s: %s", place, reason)
-    return place
+def _surely(still: Callable[[Path], bool], path: Path) -> bool:
+    """Whether it is what failed; what cannot be told is put back."""
+    try:
+        return still(path)
+    except CacheError:
+        return False
 
 
 def _note(place: Path, reason: str, *, tmp: Path, of: Path) -> None:

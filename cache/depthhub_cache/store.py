@@ -6,7 +6,6 @@ in `tier.py`. This file says what can be done with the store; how each thing is 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import disk, leases, record
-from .entry import Entry, Identity, broken, file_state, identity_of
-from .errors import BrokenEntryError, CacheError, CacheNotWritableError
+from .distrust import Distrusted
+from .entry import Entry, broken
+from .errors import CacheError, CacheNotWritableError
 from .filesystem import Handling, remembered_or_facts
 from .identity import ContentHash, Key, is_file_name, is_sha256
 from .leases import Lease
@@ -36,9 +36,6 @@ if TYPE_CHECKING:  # what a hit does not need is imported when it is needed
 
 log = logging.getLogger("depthhub_cache")
 
-_ATTEMPTS = 5
-_MADE_AGAIN = "it was broken, and was made again"
-
 
 class Store:
     """A content-addressed store of weights under `root`, shared by any number of processes.
@@ -55,7 +52,7 @@ class Store:
         self._own = self.tiers[0]
         self._tmp = self._own.folder("tmp")
         self._lock_timeout = lock_timeout
-        self._distrusted: set[tuple[Path, Identity | None]] = set()
+        self._distrusted = Distrusted(self._own)
 
     def owns(self, path: Path) -> bool:
         """Whether it lies in the own tier; another one's root may lie in its root."""
@@ -73,7 +70,7 @@ class Store:
                     raise
                 log.warning("%s", error)
                 continue
-            if entry is not None and (entry.path, entry.identity) not in self._distrusted:
+            if entry is not None and entry not in self._distrusted:
                 return entry
         return None
 
@@ -183,15 +180,7 @@ class Store:
 
     def distrust(self, entry: Entry, reason: str) -> None:
         """Never give this entry again: set it aside in the quarantine; where that cannot be, pass by it from now on."""
-        self._distrusted.add((entry.path, entry.identity))
-        if entry.path != self._own.entry_folder(entry.key):
-            log.warning("%s is not used: %s", entry.path, reason)
-            return
-        try:
-            if identity_of(entry.path) == entry.identity:  # nobody is to miss another one that is there by now
-                self.quarantine(entry.path, reason, still=lambda path: identity_of(path) == entry.identity)
-        except CacheError as error:
-            log.warning("%s is not used: %s (it cannot be set aside: %s)", entry.path, reason, error)
+        self._distrusted.add(entry, reason)
 
     def quarantine(self, path: Path, reason: str, *, still: Callable[[Path], bool] | None = None) -> Path | None:
         """Set aside something of the own tier that failed a verification, with the reason; where it is now.
@@ -199,9 +188,11 @@ class Store:
         still: asked, when it is out of everybody's way, whether this is what failed; else it goes back, and None is the
         answer: another process may have made it again meanwhile. Of an answer it stays known that it is lost.
         """
+        from . import quarantine
+
         if path.is_relative_to(self._own.folder("refs")):
             disk.make_file(lost_path(path))
-        return self._quarantine(path, path, reason, still)
+        return quarantine.set_aside(path, reason, own=self._own, still=still)
 
     def set_aside(self) -> Iterator[SetAside]:
         """What lies in the quarantine, since when and why."""
@@ -357,15 +348,9 @@ class Store:
         """
         from . import kept
 
-        folder = self._own.original_folder(content_hash)
         with self.stage() as staging:
             return kept.keep(
-                folder,
-                staged_path,
-                content_hash,
-                filename=filename or staged_path.name,
-                staging=staging,
-                set_aside=lambda path: self._quarantine(path, folder, "it was damaged, and was kept again", None),
+                staged_path, content_hash, filename=filename or staged_path.name, staging=staging, own=self._own
             )
 
     def kept(self, content_hash: ContentHash) -> Path | None:
@@ -437,83 +422,9 @@ class Store:
         return locks.hold(path, kind, tmp=self._tmp, timeout=timeout, on_wait=on_wait)
 
     def _publish(self, made: Record, staging: Staging) -> Entry:
-        data, key = made.to_bytes(), made.key
-        made = Record.parse(data)
-        folder = self._own.entry_folder(key)
-        gathered = staging.gather(
-            "entry",
-            {made.weights: staging.finished(made.weights).path, record.FILE_NAME: staging.add(record.FILE_NAME, data)},
-        )
-        for _ in range(_ATTEMPTS):
-            if disk.publish_folder(gathered, folder):
-                return self._published(made, data)
-            there = self._own.get(key)
-            if there is not None and (there.path, there.identity) not in self._distrusted:
-                if adopted := self._adopted(there, made):
-                    return adopted
-                continue
-            if disk.exchange_folder(gathered, folder):
-                why = self._why_bad(gathered, key)
-                if why is None:  # another process was faster by a moment
-                    return self._published(made, data)
-                try:
-                    self._quarantine(gathered, folder, f"{_MADE_AGAIN}: {why}", None)
-                except CacheError as error:  # what was asked for is done
-                    log.warning("%s was broken, and was made again; what it was is lost: %s", folder, error)
-                return self._published(made, data)
-            # Never written over: it may be mapped.
-            reason = f"{_MADE_AGAIN}: {self._why_bad(folder, key)}"
-            self.quarantine(folder, reason, still=lambda path: self._why_bad(path, key) is not None)
-        raise CacheError(f"Could not publish {folder}: other processes keep changing it. Try again.", path=folder)
+        from .publication import publish
 
-    def _adopted(self, there: Entry, made: Record) -> Entry | None:
-        """What another process has published, verified: sound bytes are at hand. None: it was not, and is set aside."""
-        try:
-            winner = self.verify(there, deep=True)
-        except BrokenEntryError as error:
-            self.distrust(there, error.reason)
-            return None
-        log.info("entry %s was published by another process meanwhile", winner.key)
-        if winner.record.weights_sha256 != made.weights_sha256:
-            log.warning("entry %s was made twice, with different bytes; keeping the first", winner.key)
-        return winner
-
-    def _published(self, made: Record, data: bytes) -> Entry:
-        """The entry of the record `made`, which was written as `data`."""
-        folder = self._own.entry_folder(made.key)
-        weights, state = folder / made.weights, (0, 0)
-        with suppress(OSError):  # another process has moved it already
-            state = file_state(weights.stat())
-        identity: Identity | None = None
-        with suppress(CacheError):
-            identity = identity_of(folder)
-        if identity is None or identity[1] != hashlib.sha256(data).hexdigest():
-            identity = (0, "")  # what lies there by now is another's: nobody is to take it for this one
-        self._distrusted.discard((folder, identity))  # by a coarse clock, what was distrusted may have had the same
-        return Entry(made.key, folder, weights, made, identity, state)
-
-    def _why_bad(self, folder: Path, key: Key) -> str | None:
-        """What is wrong with what lies in `folder`, which has or had its place in the own tier; None: nothing."""
-        from .verification import why_broken
-
-        with suppress(CacheError):  # who cannot tell which one it is does not trust it less
-            if (self._own.entry_folder(key), identity_of(folder)) in self._distrusted:
-                return "it failed a verification before"
-        return why_broken(folder, key, deep=False)
-
-    def _quarantine(self, path: Path, was: Path, reason: str, still: Callable[[Path], bool] | None) -> Path | None:
-        from . import quarantine
-
-        folder = self._own.folder("quarantine")
-        taken = quarantine.take(path, was.name, quarantine=folder)
-        if taken is None:
-            return None
-        if still is not None and not _surely(still, taken):
-            if not disk.publish(taken, was):
-                disk.delete_tree(taken)  # there is one more that is whole
-            disk.remove_empty_folder(taken.parent)
-            return None
-        return quarantine.note(taken, reason, quarantine=folder, tmp=self._tmp, of=was)
+        return publish(made, staging, own=self._own, distrusted=self._distrusted)
 
     def _pin(self, key: Key) -> Path:
         return self._own.folder("pins") / checked(key)
@@ -524,11 +435,3 @@ def _digest_of_header(weights: Path, size: int) -> ContentHash | None:
         return None
     check_header(weights, size)
     return header_digest(weights, size)
-
-
-def _surely(still: Callable[[Path], bool], path: Path) -> bool:
-    """Whether it is what failed; what cannot be told is put back."""
-    try:
-        return still(path)
-    except CacheError:
-        return False

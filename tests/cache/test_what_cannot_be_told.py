@@ -91,7 +91,7 @@ def test_a_damaged_answer_that_is_set_aside_is_known_to_be_lost_or_it_stays(
     if stops == "no room for the marker":
         monkeypatch.setattr(disk, "make_file", full)
     if stops == "no room in the quarantine":
-        monkeypatch.setattr("depthhub_cache.quarantine.take", full)
+        monkeypatch.setattr("depthhub_cache.quarantine._take", full)
     if stops is None or stops == "another one since":
         place = store.quarantine(path, "damaged", still=lambda _: stops is None)
         assert (place is not None) == (stops is None)
