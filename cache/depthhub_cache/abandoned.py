@@ -19,12 +19,14 @@ def abandoned_directories(tmp: Path) -> Iterator[Path]:
 
     What has a name that no process of ours gives is somebody's, whatever its age.
     """
-    for path in children(tmp):
-        owner = Owner.of_name(path.name)
-        if owner is None:
-            continue
-        if owner.is_gone() if owner.is_local() else _is_old(path):
-            yield path
+    return (path for path in children(tmp) if is_abandoned(path, Owner.of_name(path.name)))
+
+
+def is_abandoned(path: Path, owner: Owner | None) -> bool:
+    """Whether what lies there belongs to `owner`, and to nobody who may be alive."""
+    if owner is None:
+        return False
+    return owner.is_gone() if owner.is_local() else _is_old(path)
 
 
 def nameless_folders(root: Path) -> Iterator[Path]:

@@ -15,8 +15,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from . import disk
+from .abandoned import is_abandoned
 from .dates import date_of
 from .errors import CacheError
+from .owner import Owner
 from .reading import children, is_folder, read_file
 from .sealed import seal, unseal
 from .staging import Staging
@@ -35,45 +37,49 @@ def set_aside(
     """Move something of the tier `own` to its quarantine in one step, with the reason; its place there, None if gone.
 
     was: where it was, if it was moved from there already. still: asked, when it is out of everybody's way, whether this
-    is what failed; else it goes back, and None is the answer. Where not even the reason can be written, on a full disk,
-    it stays there without.
+    is what failed; else it goes back, and None is the answer. Until then it has a name that nobody removes. Where not
+    even the reason can be written, on a full disk, it stays there without.
     """
     was = was or path
-    quarantine = own.folder("quarantine")
-    taken = _take(path, was.name, quarantine)
-    if taken is None:
+    place = own.folder("quarantine") / f"{was.name.partition('.')[0]}-{os.urandom(4).hex()}"
+    if still is not None:
+        hand = place.with_name(f"{place.name}.{Owner.current().unique_name()}")
+        taken = _take(path, hand, was.name)
+        if taken is None or not _is_what_failed(taken, was, still):
+            return None
+        path = hand
+    if _take(path, place, was.name) is None:
         return None
-    if still is not None and not _surely(still, taken):
-        if not disk.publish(taken, was):
-            disk.delete_tree(taken)  # there is one more that is whole
-        disk.remove_empty_folder(taken.parent)
-        return None
-    place = quarantine / taken.relative_to(quarantine).parts[0]
-    with suppress(CacheError):
-        disk.mark(place)  # it is as old as its stay here, not as what it was
     _note(place, reason, tmp=own.folder("tmp"), of=was)
     log.warning("set aside in %s: %s", place, reason)
     return place
 
 
-def _take(path: Path, name: str, quarantine: Path) -> Path | None:
-    """Move a published folder or file, called `name`, to the quarantine; where it is now, None if gone."""
-    place = quarantine / f"{name.partition('.')[0]}-{os.urandom(4).hex()}"
-    if is_folder(path):
-        return place if disk.take_away(path, place) else None
-    disk.make_folder(place)
-    if disk.take_away(path, place / name):
-        return place / name
-    disk.remove_empty_folder(place)
-    return None
+def _take(path: Path, place: Path, name: str) -> Path | None:
+    """Move a folder to `place`, or a file, called `name`, into it; where it is now, None if it is gone."""
+    taken = place if is_folder(path) else place / name
+    if taken != place:
+        disk.make_folder(place)
+    if not disk.take_away(path, taken):
+        disk.remove_empty_folder(place)
+        return None
+    with suppress(CacheError):
+        disk.mark(place)  # it is as old as its stay here, not as what it was
+    return taken
 
 
-def _surely(still: Callable[[Path], bool], path: Path) -> bool:
-    """Whether it is what failed; what cannot be told is put back."""
+def _is_what_failed(taken: Path, was: Path, still: Callable[[Path], bool]) -> bool:
+    """What is not, or cannot be told to be, gets back its name `was`."""
+    failed = False
     try:
-        return still(path)
-    except CacheError:
-        return False
+        with suppress(CacheError):
+            failed = still(taken)
+    finally:
+        if not failed:
+            if not disk.publish(taken, was):
+                disk.delete_tree(taken)  # there is one more that is whole
+            disk.remove_empty_folder(taken.parent)
+    return failed
 
 
 def _note(place: Path, reason: str, *, tmp: Path, of: Path) -> None:
@@ -114,5 +120,11 @@ def reason_of(place: Path) -> str:
 
 
 def all_set_aside(quarantine: Path) -> Iterator[Path]:
-    """Everything that was set aside in the quarantine; what has a name that is none of ours stays out of it."""
-    return (path for path in children(quarantine) if _NAME.fullmatch(path.name))
+    """Everything that was set aside in the quarantine; what has a name that is none of ours stays out of it.
+
+    What a process has in hand, to look whether it failed, counts when that process is surely gone.
+    """
+    for path in children(quarantine):
+        name, _, in_hand = path.name.partition(".")
+        if _NAME.fullmatch(name) and (not in_hand or is_abandoned(path, Owner.of_name(in_hand))):
+            yield path

@@ -33,6 +33,7 @@ COUNTS = {
     "schedules": Count(short=250, full=40_000),
     "comebacks": Count(short=80, full=20_000),
     "repairs": Count(short=80, full=25_000),
+    "second-looks": Count(short=80, full=5_000),
 }
 SWITCHES: dict[str, str] = {}
 
@@ -41,7 +42,8 @@ _BATCH = 200
 _SCHEDULES = "schedules"
 
 _MUST = ("loads that were right", "killed between two steps", "refused by the system", "held up until others ended")
-_MUST += ("began sound and pinned, and was so at the end", "exported whole")
+_MUST += ("began sound and pinned, and was so at the end", "made anew and pinned, and was there at the end")
+_MUST += ("exported whole",)
 _EXCUSED = "loads of damage that no quick check sees"  # one of some hundred
 
 
@@ -61,13 +63,14 @@ def run(options: Options) -> Report:
     report = Report("schedules")
     with workplace(options) as folder:
         get_ready(folder)
-        from .schedules_plans import PLACES, UNION, comebacks, drawn, repairs
+        from .schedules_plans import PLACES, UNION, comebacks, drawn, repairs, second_looks
 
         missing = in_a_child(lambda _: why_no_mounts()).value
         places = tuple(place for place in PLACES if missing is None or place != UNION)
         seeds = range(options.seed, options.seed + options["schedules"])
         schedules = [drawn(seed, places) for seed in seeds]
         schedules += _some(comebacks(), options["comebacks"], options)
+        schedules += _some(second_looks(), options["second-looks"], options)
         if missing is None:
             schedules += _some(repairs(), options["repairs"], options)
         else:
@@ -130,7 +133,10 @@ def _take(schedule: Schedule, folder: Path, found: Found) -> None:
     for made in (made for caller in callers for made in caller.exported):
         found.done["exported whole"] += 1
         wrong += [problem] if (problem := cache.wrong_with_bundle(made)) else []
-    found.done["began sound and pinned, and was so at the end"] += schedule.pinned and not wrong
+    how = (
+        "began sound and pinned, and was so" if schedule.beginning == "sound" else "made anew and pinned, and was there"
+    )
+    found.done[f"{how} at the end"] += schedule.pinned and not wrong
     cache.take_down()
     found.wrong.extend((f"{_SCHEDULES}: {schedule.place}", f"{what} ({schedule})") for what in wrong)
 

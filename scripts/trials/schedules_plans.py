@@ -1,4 +1,4 @@
-"""Which schedules are tried: some are drawn by chance, and of two kinds there is every one."""
+"""Which schedules are tried: some are drawn by chance, and of three kinds there is every one."""
 
 from __future__ import annotations
 
@@ -74,9 +74,22 @@ def comebacks() -> Iterator[Schedule]:
                 yield _in_order("plain", "a flipped bit", acts, waits)
 
 
-def _in_order(place: str, beginning: str, acts: Sequence[str], waits: Mapping[At, int]) -> Schedule:
+def second_looks() -> Iterator[Schedule]:
+    """Every one in which what was found damaged, and is pinned, has been made anew before it is set aside, and others
+    make room while it is looked at once more.
+    """
+    finds, makes = ("verify --deep", "load, verified"), ("make", "load, verified")
+    acts = product(finds, makes, ("collect", "clear"), ("collect", "clear", "verify --deep"))
+    for place, four, at, again, last in product(("plain", BARE), acts, range(1, 8), range(1, 6), range(2)):
+        waits = {(0, at): 1, (0, at + again): 1} | ({(0, at + again + 1): 1} if last else {})
+        yield _in_order(place, "a flipped bit", four, waits, pinned=True)
+
+
+def _in_order(
+    place: str, beginning: str, acts: Sequence[str], waits: Mapping[At, int], *, pinned: bool = False
+) -> Schedule:
     plan = Plan(few=True, switch=0.0, in_order=True, waits=waits)
-    return Schedule(seed=0, place=place, beginning=beginning, pinned=False, acts=acts, plan=plan)
+    return Schedule(seed=0, place=place, beginning=beginning, pinned=pinned, acts=acts, plan=plan)
 
 
 def _plan(chance: random.Random, calls: int) -> Plan:
