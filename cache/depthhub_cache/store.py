@@ -346,10 +346,10 @@ class Store:
 
         filename: its name there, if not the one it has.
         """
-        from . import kept
+        from .keeping import keep
 
         with self.stage() as staging:
-            return kept.keep(
+            return keep(
                 staged_path, content_hash, filename=filename or staged_path.name, staging=staging, own=self._own
             )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from depthhub_cache import disk
 from depthhub_cache.store import Store
 
 from .samples import files_under, hash_of
@@ -53,6 +54,23 @@ def test_a_damaged_one_is_replaced(store: Store) -> None:
     assert store.kept(HASH) is None
     assert list(store.kept_checkpoints()) == []
     assert _keep(store, filename="vits.pth").read_bytes() == DATA
+
+
+def test_where_nothing_can_be_exchanged_one_that_is_right_by_now_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _keep(store, filename="vits.pth")
+    path.write_bytes(DATA[::-1])
+
+    def another_process_is_faster(*_: object) -> bool:
+        path.write_bytes(DATA)
+        return False
+
+    monkeypatch.setattr(disk, "exchange_folder", another_process_is_faster)
+    inode = path.stat().st_ino
+    assert _keep(store, filename="another-name.pth") == path
+    assert path.stat().st_ino == inode
+    assert list(store.set_aside()) == []
 
 
 @pytest.mark.parametrize("filename", ["../x", "a/b.pth", "..", "a\\b"])
