@@ -1,6 +1,7 @@
 """What failed verification is set aside as it was found, with the reason: `quarantine/<name>-<random>/`, reason.json.
 
-Nothing is repaired and nothing silently deleted: the collection removes it in the end, and says so.
+Nothing is repaired and nothing silently deleted: the collection removes it in the end, and says so. What a process has
+in hand, to look once more whether it failed, has the name of that process after a dot until it is told.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Tier(NamedTuple):
     <root>/v1/locks/<key>.lock, <key>.holder
     <root>/v1/leases/<key>.<host>-<pid>-<start>-<random>
     <root>/v1/used/<key>, pins/<key>
-    <root>/v1/quarantine/<name>-<random>/
+    <root>/v1/quarantine/<name>-<random>/, <name>-<random>.<host>-<pid>-<start>-<random>/
     <root>/v1/tmp/<host>-<pid>-<start>-<random>/
     """
 
