@@ -33,7 +33,7 @@ COUNTS = {
     "schedules": Count(short=250, full=40_000),
     "comebacks": Count(short=80, full=20_000),
     "repairs": Count(short=80, full=25_000),
-    "second-looks": Count(short=80, full=5_000),
+    "second-looks": Count(short=80, full=10_000),
 }
 SWITCHES: dict[str, str] = {}
 

@@ -78,7 +78,7 @@ def second_looks() -> Iterator[Schedule]:
     """Every one in which what was found damaged, and is pinned, has been made anew before it is set aside, and others
     make room while it is looked at once more.
     """
-    finds, makes = ("verify --deep", "load, verified"), ("make", "load, verified")
+    finds, makes = ("verify --deep", "load, verified"), ("make", "load, verified", "import")
     acts = product(finds, makes, ("collect", "clear"), ("collect", "clear", "verify --deep"))
     for place, four, at, again, last in product(("plain", BARE), acts, range(1, 8), range(1, 6), range(2)):
         waits = {(0, at): 1, (0, at + again): 1} | ({(0, at + again + 1): 1} if last else {})
