@@ -46,7 +46,7 @@ def set_aside(
     if still is not None:
         hand = place.with_name(f"{place.name}.{Owner.current().unique_name()}")
         taken = _take(path, hand, was.name)
-        if taken is None or not _is_what_failed(taken, was, still):
+        if taken is None or not _is_what_failed(taken, hand, was, still):
             return None
         path = hand
     if _take(path, place, was.name) is None:
@@ -69,8 +69,8 @@ def _take(path: Path, place: Path, name: str) -> Path | None:
     return taken
 
 
-def _is_what_failed(taken: Path, was: Path, still: Callable[[Path], bool]) -> bool:
-    """What is not, or cannot be told to be, gets back its name `was`."""
+def _is_what_failed(taken: Path, hand: Path, was: Path, still: Callable[[Path], bool]) -> bool:
+    """What is not, or cannot be told to be, gets back its name `was`. taken: it, which is `hand` or in it."""
     failed = False
     try:
         with suppress(CacheError):
@@ -79,7 +79,7 @@ def _is_what_failed(taken: Path, was: Path, still: Callable[[Path], bool]) -> bo
         if not failed:
             if not disk.publish(taken, was):
                 disk.delete_tree(taken)  # there is one more that is whole
-            disk.remove_empty_folder(taken.parent)
+            disk.remove_empty_folder(hand)
     return failed
 
 

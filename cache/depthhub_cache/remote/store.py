@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +28,8 @@ WEIGHTS = "weights.safetensors"
 
 Report = Callable[[int, int], None]
 """Told bytes done, and bytes in all. Raising in it cancels the work; nothing half-made is seen by anybody."""
+
+log = logging.getLogger("depthhub_cache")
 
 _PIECE = 8 << 20
 _PUT_AGAIN = "Remove what is there, and push the entry again."
@@ -107,19 +110,29 @@ class RemoteStore:
                 except BrokenEntryError:
                     raise _wrong(weights_name(found.weights_sha256), "is not what the record describes") from None
 
-    def push(self, entry: Entry, *, progress: Report | None = None) -> Literal["pushed", "was there"]:
+    def push(
+        self, entry: Entry, *, check: Callable[[Record], None] | None = None, progress: Report | None = None
+    ) -> Literal["pushed", "was there"]:
         """Put an entry into the remote, unless it is there: its weights, and behind them its record.
 
         Every byte is verified before anything is sent, and again while it is: BrokenEntryError where it is not as it
-        was published. What is there stays as it is, unless it is damaged or has the wrong size.
+        was published. What is there stays as it is, unless it is damaged or has the wrong size; a warning says where
+        its bytes are others. check: sees its record, and raises to refuse it.
         """
         self.require_writable()
         with self._asked_about(entry.key) as remote:
-            if _is_whole(remote, entry.key):
-                return "was there"
-            made = _verified(entry)
-            _push_weights(remote, entry, made, progress)
-            return _push_record(remote, made)
+            there = _whole(remote, entry.key)
+            if there is None:
+                made = _verified(entry)
+                _push_weights(remote, entry, made, progress)
+                there = _push_record(remote, made)
+        if there is None:
+            return "pushed"
+        if there.weights_sha256 != entry.record.weights_sha256:
+            log.warning("%s has entry %s with other bytes than here; they stay", self.where, entry.key[:12])
+        if check is not None:
+            check(there)
+        return "was there"
 
     def require_writable(self) -> None:
         """Raises RemoteSetupError where nothing can be pushed to such an address. Connects to nothing."""
@@ -207,13 +220,13 @@ def _wrong(name: str, what: str) -> Damage:
     return Damage(f"{name} {what}", _PUT_AGAIN)
 
 
-def _is_whole(remote: Errands, key: Key) -> bool:
-    """Whether the remote has a record of the entry, and weights of the size that it says."""
+def _whole(remote: Errands, key: Key) -> Record | None:
+    """The record that the remote has of the entry, if it has weights of the size that this says, too."""
     try:
         found = _parsed(_small(remote, record_name(key)), key)
     except (NotThere, ValueError):
-        return False
-    return _size(remote, weights_name(found.weights_sha256)) == found.weights_size
+        return None
+    return found if _size(remote, weights_name(found.weights_sha256)) == found.weights_size else None
 
 
 def _size(remote: Errands, name: str) -> int | None:
@@ -252,7 +265,8 @@ def _push_weights(remote: Errands, entry: Entry, made: Record, progress: Report 
         raise Trouble(f"{name} {what}", "Is somebody else putting it there? Try again.")
 
 
-def _push_record(remote: Errands, made: Record) -> Literal["pushed", "was there"]:
+def _push_record(remote: Errands, made: Record) -> Record | None:
+    """None, or the record of somebody who was faster, and whose entry is whole."""
     name, text = record_name(made.key), made.to_bytes()
     sha256 = ContentHash(hashlib.sha256(text).hexdigest())
 
@@ -263,10 +277,10 @@ def _push_record(remote: Errands, made: Record) -> Literal["pushed", "was there"
     try:
         list(remote.each(partial(put, over=over)))
     except TakenMeanwhile:
-        if _is_whole(remote, made.key):
-            return "was there"
+        if there := _whole(remote, made.key):
+            return there
         list(remote.each(partial(put, over=True)))
-    return "pushed"
+    return None
 
 
 def _weights(entry: Entry, made: Record) -> Iterator[bytes]:

@@ -76,14 +76,18 @@ def from_remote(wanted: Wanted, request: Request, store: Store) -> tuple[Entry, 
 def push(entry: Entry, request: Request) -> bool:
     """Put an entry into the remote store; whether it was not there.
 
-    Raises RemoteError, and SettingsError where there is no such store.
+    Raises RemoteError; IntegrityError where it has other weights than the locked ones; SettingsError where there is no
+    such store.
     """
     source = str(request.source)
 
     def progress(done: int, total: int) -> None:
         request.report(Progress(source, "pushing", done, total))
 
-    return _named(request.settings).push(entry, progress=progress) == "pushed"
+    return (
+        _named(request.settings).push(entry, check=lambda there: _require_the_locked(there, request), progress=progress)
+        == "pushed"
+    )
 
 
 def size_in_remote(wanted: Wanted, settings: Settings) -> int | None:
@@ -161,8 +165,13 @@ def _require_the_wanted(record: Record, wanted: Wanted, request: Request) -> Non
         raise _other(wanted, f"its record lacks something, or says what cannot be ({error})", None) from error
     if (about["content_hash"], recipe) != (located.content_hash, wanted.recipe):
         raise _other(wanted, "it was made of another checkpoint, or in another way", about["content_hash"])
+    _require_the_locked(record, request)
+
+
+def _require_the_locked(record: Record, request: Request) -> None:
     if request.lock is not None:
-        require_locked_weights(request.lock, record.key, record.weights_sha256, request, "the remote store")
+        remedy = f"remove {record.key}.json from there, and push again"
+        require_locked_weights(request.lock, record.key, record.weights_sha256, request, "the remote store", remedy)
 
 
 def _require_own_header(path: Path, wanted: Wanted) -> None:

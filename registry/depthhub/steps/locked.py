@@ -60,15 +60,21 @@ def _require_as_pinned(model: LockedModel, named: CatalogEntry, source: CatalogN
         )
 
 
-def require_locked_weights(lock: Lockfile, key: Key, weights_sha256: ContentHash, request: Request, where: str) -> None:
-    """Raises IntegrityError where the lockfile has other converted weights of the entry `key`."""
+def require_locked_weights(
+    lock: Lockfile, key: Key, weights_sha256: ContentHash, request: Request, where: str, remedy: str | None = None
+) -> None:
+    """Raises IntegrityError where the lockfile has other converted weights of the entry `key`.
+
+    where: has these. remedy: what to do there if the lockfile is right.
+    """
     model = lock.by_key(key)
     if model is None or model.weights_sha256 == weights_sha256:
         return
+    remedy = remedy or f"`depthhub cache remove {model.key[:12]}` and pull it again"
     raise IntegrityError(
         f"{request.source}: {where} has converted weights of sha256 {weights_sha256}, and the lockfile {lock.path} has "
-        f"{model.weights_sha256}. If the lockfile is right, `depthhub cache remove {model.key[:12]}` and pull it "
-        "again; if depthhub converts otherwise now, write the lockfile anew with `depthhub lock`.",
+        f"{model.weights_sha256}. If the lockfile is right, {remedy}; if depthhub converts otherwise now, write the "
+        "lockfile anew with `depthhub lock`.",
         source=str(request.source),
         expected=model.weights_sha256,
         found=weights_sha256,

@@ -80,11 +80,16 @@ def test_large_weights_come_whole_and_progress_is_told(folder: Shelf, store: Sto
 
 
 def test_of_two_that_push_other_bytes_the_first_is_kept_and_both_are_whole(
-    shelf: Shelf, store: Store, another: Store
+    shelf: Shelf, store: Store, another: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = publish(store, "vits"), publish(another, "vits", data=weights_of("another run"))
     remote = remote_at(shelf.url)
-    assert [remote.push(first), remote.push(second)] == ["pushed", "was there"]
+    assert [remote.push(first), remote.push(first)] == ["pushed", "was there"]
+    assert caplog.text == ""
+    seen: list[Record] = []
+    assert remote.push(second, check=seen.append) == "was there"
+    assert seen == [first.record]
+    assert f"has entry {first.key[:12]} with other bytes than here; they stay" in caplog.text
     assert remote.record(first.key) == first.record
 
 

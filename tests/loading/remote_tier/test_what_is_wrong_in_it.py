@@ -155,6 +155,21 @@ def test_which_numbers_they_must_be_only_a_lockfile_tells(
     assert len(hub_paths(hub)) == 2
 
 
+def test_a_push_of_what_is_locked_does_not_end_well_where_the_store_has_other_numbers(
+    filled: Entry, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lockfile = tmp_path / "depthhub.lock"
+    lock([NAME], lockfile, cache_dir=tmp_path / "job")
+    put(shelf, forged(tmp_path, filled, weights=other_numbers(filled)))
+    monkeypatch.setenv("DEPTHHUB_PUSH", "1")
+    with pytest.raises(IntegrityError, match=f"the remote store has .* remove {filled.key}.json from there"):
+        prewarm([NAME], cache_dir=tmp_path / "job", lockfile=lockfile)
+    (shelf / f"{filled.key}.json").unlink()
+    [made] = prewarm([NAME], cache_dir=tmp_path / "job", lockfile=lockfile)
+    assert made.pushed is True
+    assert warmed(tmp_path / "machine").weights.read_bytes() == filled.weights.read_bytes()
+
+
 def test_what_its_record_says_of_the_licence_does_not_count(
     filled: Entry, shelf: Path, tmp_path: Path, hub: LocalHub
 ) -> None:
