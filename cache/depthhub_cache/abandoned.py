@@ -42,8 +42,8 @@ def is_long_ago(moment: float) -> bool:
 
 
 def _is_old(path: Path) -> bool:
-    newest = 0.0
+    moments = []
     for place in (path, *children(path)):
         with suppress(OSError):
-            newest = max(newest, place.lstat().st_mtime)
-    return is_long_ago(newest)
+            moments.append(place.lstat().st_mtime)
+    return all(map(is_long_ago, moments))

@@ -113,6 +113,14 @@ def publish(taken: Path, target: Path) -> bool:
         folder = _is_folder(taken)
     if folder:
         return publish_folder(taken, target)
+    make_folder(target.parent)
+    with refusals(target):
+        try:
+            if take_free_name(taken, target):
+                sync_folder(target.parent)
+                return True
+        except FileExistsError:
+            return False
     if os.path.lexists(target):
         return False
     put(taken, target)
@@ -156,7 +164,7 @@ def take_away(path: Path, to: Path) -> bool:
 
 
 def delete_tree(path: Path) -> int:
-    """Remove a directory (or file) of `tmp`, as far as the system lets us; bytes freed. What stays is swept later."""
+    """Remove a directory (or file) of one's own, as far as the system lets us; bytes freed. What stays is swept."""
     before = tree_size(path)
     with suppress(OSError):  # rmtree does not ignore all that it says it does
         if _is_folder(path):

@@ -33,7 +33,7 @@ def keep(staged: Path, content_hash: ContentHash, *, filename: str, staging: Sta
             return there
         if disk.exchange_folder(gathered, folder):
             if not _right_one(gathered, content_hash):
-                quarantine.set_aside(gathered, _KEPT_AGAIN, own=own, was=folder)
+                quarantine.set_aside_replaced(gathered, _KEPT_AGAIN, own=own, was=folder)
             return folder / filename
         quarantine.set_aside(folder, _KEPT_AGAIN, own=own, still=lambda path: not _right_one(path, content_hash))
     raise CacheError(f"Could not keep {folder}: other processes keep changing it. Try again.", path=folder)

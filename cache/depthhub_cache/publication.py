@@ -53,7 +53,7 @@ def publish(made: Record, staging: Staging, *, own: Tier, distrusted: Distrusted
         if disk.exchange_folder(gathered, folder):
             why = why_bad(gathered)
             if why is not None:  # else another process was faster by a moment
-                _set_aside_what_was_there(gathered, folder, f"{_MADE_AGAIN}: {why}", own)
+                quarantine.set_aside_replaced(gathered, f"{_MADE_AGAIN}: {why}", own=own, was=folder)
             return _published(made, data, folder, distrusted)
         # Never written over: it may be mapped.
         reason = f"{_MADE_AGAIN}: {why_bad(folder)}"
@@ -72,13 +72,6 @@ def _adopted(there: Entry, made: Record, distrusted: Distrusted) -> Entry | None
     if winner.record.weights_sha256 != made.weights_sha256:
         log.warning("entry %s was made twice, with different bytes; keeping the first", winner.key)
     return winner
-
-
-def _set_aside_what_was_there(gathered: Path, folder: Path, reason: str, own: Tier) -> None:
-    try:
-        quarantine.set_aside(gathered, reason, own=own, was=folder)
-    except CacheError as error:  # what was asked for is done
-        log.warning("%s was broken, and was made again; what it was is lost: %s", folder, error)
 
 
 def _published(made: Record, data: bytes, folder: Path, distrusted: Distrusted) -> Entry:

@@ -6,6 +6,7 @@ in hand, to look once more whether it failed, has the name of that process after
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ from . import disk
 from .abandoned import is_abandoned
 from .dates import date_of
 from .errors import CacheError
+from .identity import is_sha256
 from .owner import Owner
 from .reading import children, is_folder, read_file
 from .sealed import seal, unseal
@@ -30,57 +32,104 @@ log = logging.getLogger("depthhub_cache")
 _NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{8}")
 _REASON = "reason.json"
 _LIMIT = 1 << 16
+_ATTEMPTS = 3
 
 
 def set_aside(
     path: Path, reason: str, *, own: Tier, was: Path | None = None, still: Callable[[Path], bool] | None = None
 ) -> Path | None:
-    """Move something of the tier `own` to its quarantine in one step, with the reason; its place there, None if gone.
+    """Move something of the tier `own` to its quarantine, with the reason; where it is then, None if it is gone.
 
     was: where it was, if it was moved from there already. still: asked, when it is out of everybody's way, whether this
     is what failed; else it goes back, and None is the answer. Until then it has a name that nobody removes. Where not
     even the reason can be written, on a full disk, it stays there without.
     """
     was = was or path
-    place = own.folder("quarantine") / f"{was.name.partition('.')[0]}-{os.urandom(4).hex()}"
-    if still is not None:
+    place = own.folder("quarantine") / f"{_digest(was)}-{os.urandom(4).hex()}"
+    if still is None:
+        if _take(path, place, was.name) is None:
+            return None
+    else:
         hand = place.with_name(f"{place.name}.{Owner.current().unique_name()}")
         taken = _take(path, hand, was.name)
-        if taken is None or not _is_what_failed(taken, hand, was, still):
+        if taken is None or _is_given_back(taken, hand, was, still):
             return None
-        path = hand
-    if _take(path, place, was.name) is None:
-        return None
+        place = _out_of_hand(hand, place)
     _note(place, reason, tmp=own.folder("tmp"), of=was)
     log.warning("set aside in %s: %s", place, reason)
     return place
 
 
+def set_aside_replaced(replaced: Path, reason: str, *, own: Tier, was: Path) -> None:
+    """The same of what something sound has just replaced at `was`: where it cannot be kept, that is no error."""
+    try:
+        set_aside(replaced, reason, own=own, was=was)
+    except CacheError as error:  # what was asked for is done
+        log.warning("%s: %s; what was there is lost: %s", was, reason, error)
+
+
+def _digest(was: Path) -> str:
+    """The sha256 in its name; that of the name where there is none, as of a copy that somebody made."""
+    stem = was.name.partition(".")[0]
+    return stem if is_sha256(stem) else hashlib.sha256(os.fsencode(was.name)).hexdigest()
+
+
 def _take(path: Path, place: Path, name: str) -> Path | None:
     """Move a folder to `place`, or a file, called `name`, into it; where it is now, None if it is gone."""
     taken = place if is_folder(path) else place / name
-    if taken != place:
+    if taken == place:
+        with suppress(OSError):
+            os.utime(path)  # it is as old as its stay there, not as what it was
+    else:
         disk.make_folder(place)
-    if not disk.take_away(path, taken):
-        disk.remove_empty_folder(place)
-        return None
-    with suppress(CacheError):
-        disk.mark(place)  # it is as old as its stay here, not as what it was
-    return taken
-
-
-def _is_what_failed(taken: Path, hand: Path, was: Path, still: Callable[[Path], bool]) -> bool:
-    """What is not, or cannot be told to be, gets back its name `was`. taken: it, which is `hand` or in it."""
-    failed = False
     try:
-        with suppress(CacheError):
-            failed = still(taken)
-    finally:
-        if not failed:
-            if not disk.publish(taken, was):
-                disk.delete_tree(taken)  # there is one more that is whole
+        if disk.take_away(path, taken):
+            return taken
+    except CacheError:
+        disk.remove_empty_folder(place)
+        raise
+    disk.remove_empty_folder(place)
+    return None
+
+
+def _is_given_back(taken: Path, hand: Path, was: Path, still: Callable[[Path], bool]) -> bool:
+    """Give its name `was` back to what is not, or cannot be told to be, what failed. taken: it, `hand` or in it."""
+    try:
+        if _surely(still, taken):
+            return False
+    except BaseException:
+        with suppress(CacheError):  # else it counts as set aside when this process has ended
+            disk.publish(taken, was)
             disk.remove_empty_folder(hand)
-    return failed
+        raise
+    for _ in range(_ATTEMPTS):
+        if disk.publish(taken, was):
+            disk.remove_empty_folder(hand)
+            return True
+        if not _surely(still, was):  # there is one more that is whole
+            disk.delete_tree(hand)
+            return True
+        if disk.exchange_folder(taken, was):  # what failed was there again, and is in hand now
+            return False
+    return False
+
+
+def _surely(still: Callable[[Path], bool], path: Path) -> bool:
+    """Whether it is what failed; what cannot be told is not."""
+    try:
+        return still(path)
+    except CacheError:
+        return False
+
+
+def _out_of_hand(hand: Path, place: Path) -> Path:
+    """Where it is now: in `place`, or in `hand` still, where it counts as set aside when this process has ended."""
+    try:
+        disk.take_away(hand, place)
+    except CacheError as error:
+        log.debug("it stays in hand: %s", error)
+        return hand
+    return place
 
 
 def _note(place: Path, reason: str, *, tmp: Path, of: Path) -> None:
@@ -126,6 +175,6 @@ def all_set_aside(quarantine: Path) -> Iterator[Path]:
     What a process has in hand, to look whether it failed, counts when that process is surely gone.
     """
     for path in children(quarantine):
-        name, _, in_hand = path.name.partition(".")
-        if _NAME.fullmatch(name) and (not in_hand or is_abandoned(path, Owner.of_name(in_hand))):
+        name, dot, in_hand = path.name.partition(".")
+        if _NAME.fullmatch(name) and (not dot or is_abandoned(path, Owner.of_name(in_hand))):
             yield path

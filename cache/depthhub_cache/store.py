@@ -190,9 +190,13 @@ class Store:
         """
         from . import quarantine
 
-        if path.is_relative_to(self._own.folder("refs")):
+        is_answer = path.is_relative_to(self._own.folder("refs"))
+        if is_answer:
             disk.make_file(lost_path(path))
-        return quarantine.set_aside(path, reason, own=self._own, still=still)
+        place = quarantine.set_aside(path, reason, own=self._own, still=still)
+        if is_answer and place is not None:
+            disk.make_file(lost_path(path))  # another process may have cleared the quarantine meanwhile
+        return place
 
     def set_aside(self) -> Iterator[SetAside]:
         """What lies in the quarantine, since when and why."""

@@ -27,7 +27,8 @@ class Usage:
     """The parts of the cache. free: bytes left on its file system; None where that is not known.
 
     entries counts broken ones too, and pinned says how many of them are; checkpoints are originals that were kept;
-    staging is work under way, rubbish what processes left that are surely gone; quarantine is what failed verification.
+    staging is work under way, rubbish what processes left that are surely gone; quarantine is what failed verification,
+    and what a process has in hand to look at it once more.
     """
 
     entries: Area

@@ -73,6 +73,13 @@ def test_where_nothing_can_be_exchanged_one_that_is_right_by_now_stays(
     assert list(store.set_aside()) == []
 
 
+def test_it_is_kept_though_the_damaged_one_cannot_be(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    _keep(store, filename="vits.pth").write_bytes(DATA[::-1])
+    (store.root / "v1" / "quarantine").write_text("in the way")
+    assert _keep(store, filename="vits.pth").read_bytes() == DATA
+    assert "it was damaged, and was kept again; what was there is lost" in caplog.text
+
+
 @pytest.mark.parametrize("filename", ["../x", "a/b.pth", "..", "a\\b"])
 def test_a_name_that_leads_elsewhere_is_refused(store: Store, filename: str) -> None:
     with pytest.raises(ValueError, match="not a plain file name"):

@@ -35,6 +35,9 @@ def test_a_key_that_is_cut_too_short_is_told_so(depthhub, weights, verb):
     outcome = depthhub(*verb, key[:7])
     assert outcome.code != 0
     assert f"{key[:7]} is too short for a key: write 8 digits" in outcome.err
+    depthhub("cache", "pin", key)
+    shutil.rmtree(weights.parent)
+    assert f"{key[:7]} is too short for a key" in depthhub("cache", "unpin", key[:7]).err
     assert "Unknown model" in depthhub(*verb, "0" * 7 if key[0] != "0" else "1" * 7).err
 
 

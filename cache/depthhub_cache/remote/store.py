@@ -126,12 +126,12 @@ class RemoteStore:
                 made = _verified(entry)
                 _push_weights(remote, entry, made, progress)
                 there = _push_record(remote, made)
-        if there is None:
-            return "pushed"
-        if there.weights_sha256 != entry.record.weights_sha256:
-            log.warning("%s has entry %s with other bytes than here; they stay", self.where, entry.key[:12])
+                if there is None:
+                    return "pushed"
         if check is not None:
             check(there)
+        if there.weights_sha256 != entry.record.weights_sha256:
+            log.warning("%s has entry %s with other bytes than here; they stay", self.where, entry.key[:12])
         return "was there"
 
     def require_writable(self) -> None:
@@ -273,7 +273,9 @@ def _push_record(remote: Errands, made: Record) -> Record | None:
     def put(place: Place, *, over: bool) -> Iterator[int]:
         return place.put(name, lambda: iter([text]), sha256, over=over)
 
-    over = _size(remote, name) is not None  # it is no sound record, or its weights are gone
+    over = _size(remote, name) is not None
+    if over and (there := _whole(remote, made.key)) and there.weights_sha256 != made.weights_sha256:
+        return there  # it came while the weights were put
     try:
         list(remote.each(partial(put, over=over)))
     except TakenMeanwhile:

@@ -57,7 +57,7 @@ def key_of_text(text: str, store: Store, *, beside: Iterable[Key] = (), **option
         try:
             return key_of_source(text, store, **options)
         except UnknownModelError as error:
-            if any(key.startswith(text) for key in store.keys()):  # noqa: SIM118  it is no dict
+            if any(key.startswith(text) for key in {*store.keys(), *beside}):
                 raise UsageError(f"{text} is too short for a key: write 8 digits of it or more.") from error
             raise
     found = sorted(key for key in {*store.keys(), *beside} if key.startswith(text))

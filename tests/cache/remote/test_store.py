@@ -93,6 +93,18 @@ def test_of_two_that_push_other_bytes_the_first_is_kept_and_both_are_whole(
     assert remote.record(first.key) == first.record
 
 
+def test_what_another_put_there_while_the_weights_went_up_stays(store: Store, another: Store, tmp_path: Path) -> None:
+    mine, other = publish(store, "vits"), publish(another, "vits", data=weights_of("another run"))
+    remote = remote_at(str(tmp_path))
+
+    def meanwhile(*_: object) -> None:
+        if remote.record(mine.key) is None:
+            assert remote.push(other) == "pushed"
+
+    assert remote.push(mine, progress=meanwhile) == "was there"
+    assert remote.record(mine.key) == other.record
+
+
 def test_a_record_is_put_behind_its_weights(shelf: Shelf, store: Store, another: Store) -> None:
     entry = publish(store, "vitl", data=weights_of("vitl", LARGE))
     remote = remote_at(shelf.url)
