@@ -288,7 +288,7 @@ class Story:
 
     def _collect(self) -> None:
         machine = self._chance.choice(self._machines)
-        self._command(machine, "cache", "gc", "--max-size", "1KB")
+        self._told.append(f"    {self._command(machine, 'cache', 'gc', '--max-size', '1KB').out}")
         for wanted in list(machine.here):
             self._is_gone(machine, wanted)
         self._compare_entries(machine)

@@ -133,7 +133,10 @@ class _Hand(Generic[Item]):
         """The next one; None at the end. Raises queue.Empty where none came, and what went wrong."""
         found = self._queue.get(timeout=seconds)
         if isinstance(found, Exception):
-            raise found
+            try:
+                raise found
+            finally:
+                del found  # it and this frame would hold each other, and what the callers make after it: a model
         return found
 
     def leave(self) -> None:

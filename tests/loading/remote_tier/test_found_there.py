@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,3 +109,21 @@ def test_what_a_prewarm_would_fetch_from_there_can_be_told(web: Web, filled: Ent
     assert hub.requests == []
     web.answers["json"] = answers.status(503)
     assert plan(Request.parse(NAME)).origin == "hub"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_model_goes_when_nobody_has_it_any_more(
+    hub: LocalHub, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Not at the next collection of garbage: an error that was caught on the way must not hold on to its callers."""
+    monkeypatch.setenv("DEPTHHUB_REMOTE", str(shelf))
+    if there:
+        pushed_by(tmp_path / "job", monkeypatch)
+    gc.collect()
+    gc.disable()
+    try:
+        model = weakref.ref(from_pretrained(NAME, cache_dir=tmp_path / "machine"))
+        assert model() is None
+    finally:
+        gc.enable()
+    assert list((tmp_path / "machine" / "v1" / "leases").iterdir()) == []
