@@ -54,6 +54,12 @@ def mark(path: Path) -> None:
             make_file(path)
 
 
+def freshen(path: Path) -> None:
+    """Give the time of now to what is there; what is not, or is not ours to date, stays as it is."""
+    with suppress(OSError):
+        os.utime(path)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder with its parents, each on the disk before anything is put into it."""
     with refusals(path):

@@ -78,8 +78,7 @@ def _take(path: Path, place: Path, name: str) -> Path | None:
     """Move a folder to `place`, or a file, called `name`, into it; where it is now, None if it is gone."""
     taken = place if is_folder(path) else place / name
     if taken == place:
-        with suppress(OSError):
-            os.utime(path)  # it is as old as its stay there, not as what it was
+        disk.freshen(path)  # it is as old as its stay there, not as what it was
     else:
         disk.make_folder(place)
     try:
